@@ -1,0 +1,31 @@
+# Who may link whom. The list is the architecture (docs/architecture.md); configuration fails on an
+# arrow that is not in it.
+
+set(RAP_MAY_LINK_rap_base "")
+set(RAP_MAY_LINK_rap_net "rap_base")
+set(RAP_MAY_LINK_rap_frames "rap_base")
+set(RAP_MAY_LINK_rap_verify "rap_base;rap_net")
+set(RAP_MAY_LINK_rap_sign_lib "rap_base;rap_net;rap_verify")
+set(RAP_MAY_LINK_rap_fabric "rap_base;rap_net;rap_verify;rap_frames")
+
+# rap_check_layers(): looks at every rap_* library that has a row above.
+function(rap_check_layers)
+  get_property(dirs DIRECTORY "${CMAKE_SOURCE_DIR}" PROPERTY SUBDIRECTORIES)
+  while(dirs)
+    list(POP_FRONT dirs dir)
+    get_property(sub DIRECTORY "${dir}" PROPERTY SUBDIRECTORIES)
+    list(APPEND dirs ${sub})
+    get_property(targets DIRECTORY "${dir}" PROPERTY BUILDSYSTEM_TARGETS)
+    foreach(target IN LISTS targets)
+      if(NOT DEFINED RAP_MAY_LINK_${target})
+        continue()
+      endif()
+      get_target_property(links ${target} LINK_LIBRARIES)
+      foreach(link IN LISTS links)
+        if(link MATCHES "^rap_" AND NOT link IN_LIST RAP_MAY_LINK_${target})
+          message(FATAL_ERROR "${target} links ${link}: that arrow is not in cmake/RapLayers.cmake")
+        endif()
+      endforeach()
+    endforeach()
+  endwhile()
+endfunction()
