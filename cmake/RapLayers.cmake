@@ -6,7 +6,7 @@ set(RAP_MAY_LINK_rap_net "rap_base")
 set(RAP_MAY_LINK_rap_frames "rap_base")
 set(RAP_MAY_LINK_rap_verify "rap_base;rap_net")
 set(RAP_MAY_LINK_rap_sign_lib "rap_base;rap_net;rap_verify")
-set(RAP_MAY_LINK_rap_fabric "rap_base;rap_net;rap_verify;rap_frames")
+set(RAP_MAY_LINK_rap_fabric "rap_base;rap_net")
 
 # rap_check_layers(): looks at every rap_* library that has a row above.
 function(rap_check_layers)
