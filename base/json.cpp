@@ -1,5 +1,6 @@
 #include "base/json.hpp"
 
+#include <cmath>
 #include <set>
 #include <vector>
 
@@ -55,7 +56,11 @@ struct DuplicateHandler {
   bool on_number_part(json::string_view, Ec&) { return true; }
   bool on_int64(std::int64_t, json::string_view, Ec&) { return true; }
   bool on_uint64(std::uint64_t, json::string_view, Ec&) { return true; }
-  bool on_double(double, json::string_view, Ec&) { return true; }
+  bool on_double(double value, json::string_view, Ec& ec) {
+    // 1e999 would become infinity, which cannot be written back.
+    if (!std::isfinite(value)) ec = json::make_error_code(json::error::exponent_overflow);
+    return std::isfinite(value);
+  }
   bool on_bool(bool, Ec&) { return true; }
   bool on_null(Ec&) { return true; }
   bool on_comment_part(json::string_view, Ec&) { return true; }

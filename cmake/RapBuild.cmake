@@ -2,7 +2,10 @@
 #
 #   rap_add_library(NAME sources... [LINK libs...] [PUBLIC_LINK libs...])
 #   rap_add_executable(NAME sources... [LINK libs...])
-#   rap_add_test(NAME sources... LINK libs... [LABELS unit|integration])
+#   rap_add_test(NAME sources... LINK libs... [LABELS unit|integration] [NEEDS postgres redis sshd])
+#       NEEDS starts private servers beside the test; devtools/with_services.py names the variables that
+#       tell the test where they are.
+#   rap_add_fuzzer(NAME LINK libs...)   in tests/fuzz: NAME.cpp with LLVMFuzzerTestOneInput
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -33,6 +36,9 @@ add_compile_definitions(_GNU_SOURCE)
 if(RAP_SANITIZE)
   add_compile_options(-fsanitize=${RAP_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${RAP_SANITIZE})
+  add_library(sancov_shim STATIC "${CMAKE_SOURCE_DIR}/tests/fuzz/sancov_shim.c")
+  set_target_properties(sancov_shim PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  link_libraries(sancov_shim)
 else()
   add_compile_options(-fstack-protector-strong)
   add_compile_definitions("$<$<CONFIG:RelWithDebInfo>:_FORTIFY_SOURCE=2>")
@@ -65,7 +71,7 @@ function(rap_add_executable name)
 endfunction()
 
 function(rap_add_test name)
-  cmake_parse_arguments(A "" "" "LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(A "" "" "LINK;LABELS;NEEDS" ${ARGN})
   if(NOT A_LABELS)
     set(A_LABELS unit)
   endif()
@@ -73,6 +79,11 @@ function(rap_add_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${RAP_TEST_DIR}")
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${A_LINK} GTest::gtest GTest::gtest_main)
-  add_test(NAME ${name} COMMAND ${name})
+  set(runner "")
+  if(A_NEEDS)
+    set(runner "${CMAKE_COMMAND}" -E env "PYTHONPATH=${CMAKE_SOURCE_DIR}" PYTHONDONTWRITEBYTECODE=1
+               /usr/bin/python3 -m devtools.with_services ${A_NEEDS} --)
+  endif()
+  add_test(NAME ${name} COMMAND ${runner} $<TARGET_FILE:${name}>)
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT 120)
 endfunction()

@@ -17,6 +17,8 @@ TEST(ParseJson, RefusesWhatHasTwoReadings) {
       "[1,]",
       "01",
       "NaN",
+      "2E990",
+      "[-1e999]",
       "",
   };
   for (const std::string& text : hostile) {

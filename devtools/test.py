@@ -1,0 +1,156 @@
+"""`./dev test [KIND] [NAME]`: builds and runs tests, and ends with the line "N passed, N failed".
+
+A GoogleTest program counts as its test cases, everything else as one. A program that crashes counts as one
+failure beside the cases it reported.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+from devtools import process
+from devtools.build import FOLDER, ROOT, build, jobs, targets_under
+
+CTEST_KINDS = ("unit", "integration", "abi")
+KINDS = CTEST_KINDS + ("tidy", "e2e", "fuzz", "asan")
+FUZZ_TOTAL_S = 20  # over all targets; docs/testing.md says how to run one for hours
+PYTHON_ENV = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def add(self, name, passed, failed, skipped=0):
+        self.passed, self.failed, self.skipped = (self.passed + passed, self.failed + failed,
+                                                  self.skipped + skipped)
+        if failed:
+            self.failures.append(f"{name} ({failed})" if failed > 1 else name)
+
+
+def heading(text):
+    print(f"== {text}", flush=True)
+
+
+def run_ctest(tally, preset, name, label=None, env=None):
+    folder = FOLDER[preset]
+    reports = pathlib.Path(tempfile.mkdtemp(prefix="rap-gtest-"))
+    junit = reports / "ctest.xml"
+    argv = ["ctest", "--test-dir", str(folder), "-j", jobs(), "--output-on-failure", "--no-tests=ignore",
+            "--output-junit", str(junit)]
+    if label:
+        argv += ["-L", f"^{label}$"]
+    if name:
+        argv += ["-R", re.escape(name)]
+    subprocess.run(argv, env={**os.environ, **(env or {}), "GTEST_OUTPUT": f"json:{reports}/"})
+    try:
+        cases = list(xml.etree.ElementTree.parse(junit).getroot().iter("testcase"))
+    except (OSError, xml.etree.ElementTree.ParseError):
+        cases = []
+    for case in cases:
+        test, ok = case.get("name"), case.get("status") == "run"
+        report = reports / f"{test}.json"
+        if not report.exists():
+            tally.add(test, int(ok), int(not ok))
+            continue
+        data = json.loads(report.read_text())
+        skipped = sum(c.get("result") == "SKIPPED" for s in data["testsuites"] for c in s["testsuite"])
+        failed = data["failures"] + data.get("errors", 0)
+        passed = data["tests"] - failed - skipped - data.get("disabled", 0)
+        tally.add(test, passed, failed or int(not ok), skipped)
+    shutil.rmtree(reports, ignore_errors=True)
+
+
+def run_unittest(tally, folder, name):
+    """Python's unittest over tests/<folder>; in a process of its own so that a crash is a failure, not the end."""
+    if not any((ROOT / "tests" / folder).glob("test_*.py")):
+        return
+    out = pathlib.Path(tempfile.mkstemp(prefix="rap-unittest-")[1])
+    argv = [sys.executable, "-m", "devtools.unittests", f"tests/{folder}", str(out)] + ([name] if name else [])
+    status = subprocess.run(argv, cwd=ROOT, env={**os.environ, **PYTHON_ENV}).returncode
+    try:
+        counts = json.loads(out.read_text())
+    except ValueError:
+        counts = {"passed": 0, "failed": 0, "skipped": 0, "failures": []}
+    out.unlink()
+    failed = counts["failed"] or int(status != 0)
+    tally.add(", ".join(counts["failures"]) or folder, counts["passed"], failed, counts["skipped"])
+
+
+def run_fuzz(tally, name):
+    if not build("asan", ["rap_fuzzers"]):
+        tally.add("fuzz build", 0, 1)
+        return
+    targets = [t for t in targets_under("asan", "fuzz") if not name or name in t]
+    work = FOLDER["asan"] / "fuzz-work"
+    each = max(2, FUZZ_TOTAL_S // max(1, len(targets)))
+    for target in targets:
+        program = FOLDER["asan"] / target
+        corpus = work / program.name
+        corpus.mkdir(parents=True, exist_ok=True)
+        seeds = ROOT / "tests" / "fuzz" / "corpus" / program.name
+        done = subprocess.run(
+            [program, "-use_value_profile=1", f"-max_total_time={each}", "-timeout=5", "-rss_limit_mb=2048",
+             f"-artifact_prefix={corpus}/", "-verbosity=0", corpus] + ([seeds] if seeds.is_dir() else []),
+            capture_output=True, text=True)
+        print(f"fuzz {program.name}: {each} s, {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
+        if done.returncode != 0:
+            print(done.stdout[-4000:] + done.stderr[-4000:])
+        tally.add(f"fuzz {program.name}", int(done.returncode == 0), int(done.returncode != 0))
+
+
+def run_asan(tally, name):
+    if not build("asan", ["rap_unit_tests"]):
+        tally.add("asan build", 0, 1)
+        return
+    asan = Tally()
+    run_ctest(asan, "asan", name, "unit", {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"})
+    tally.add("asan: " + ", ".join(asan.failures), asan.passed, asan.failed, asan.skipped)
+
+
+def main(arguments):
+    kind, name = None, None
+    for argument in arguments:
+        if argument in KINDS and kind is None:
+            kind = argument
+        elif name is None:
+            name = argument
+        else:
+            print(f"dev test: one KIND of {' '.join(KINDS)} and one NAME", file=sys.stderr)
+            return 2
+    process.exit_on_signals()
+    began = time.monotonic()
+    tally = Tally()
+    kinds = [kind] if kind else list(KINDS)
+    if set(kinds) - {"asan", "fuzz", "tidy"}:
+        if not build():
+            print("0 passed, 1 failed (the build)")
+            return 1
+    for each in kinds:
+        heading(each)
+        if each in CTEST_KINDS:
+            run_ctest(tally, "release", name, each)
+        elif each == "fuzz":
+            run_fuzz(tally, name)
+        elif each == "asan":
+            run_asan(tally, name)
+        else:
+            run_unittest(tally, each, name)
+    for failure in tally.failures:
+        print(f"FAILED: {failure}")
+    notes = f"{tally.skipped} skipped, " if tally.skipped else ""
+    print(f"({notes}{time.monotonic() - began:.0f} s)")
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    return 0 if tally.failed == 0 and tally.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
