@@ -7,6 +7,8 @@ set(RAP_MAY_LINK_rap_frames "rap_base")
 set(RAP_MAY_LINK_rap_verify "rap_base;rap_net")
 set(RAP_MAY_LINK_rap_sign_lib "rap_base;rap_net;rap_verify")
 set(RAP_MAY_LINK_rap_fabric "rap_base;rap_net")
+set(RAP_MAY_LINK_rap_ipc "rap_base")
+set(RAP_MAY_LINK_rap_ipc_asio "rap_base;rap_ipc;rap_net")
 
 # rap_check_layers(): looks at every rap_* library that has a row above.
 function(rap_check_layers)
