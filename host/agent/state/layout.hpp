@@ -1,0 +1,49 @@
+// Where the agent keeps what. docs/node-agent.md shows the same tree.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/file.hpp"
+#include "base/result.hpp"
+
+namespace rap::agent {
+
+// Survives a reboot.
+struct StateLayout {
+  std::filesystem::path root;
+
+  std::filesystem::path identity() const { return root / "identity.json"; }
+  std::filesystem::path enrollment() const { return root / "enrollment.json"; }
+  std::filesystem::path floor() const { return root / "floor.json"; }
+  std::filesystem::path lock() const { return root / "lock"; }
+  std::filesystem::path store() const { return root / "store"; }
+  std::filesystem::path outbox() const { return root / "outbox"; }
+  std::filesystem::path tuf_release() const { return root / "tuf" / "release"; }
+  std::filesystem::path tuf_cluster(const std::string& cluster_id) const {
+    return root / "tuf" / "cluster" / cluster_id;
+  }
+};
+
+// Ends with the boot, or with the last worker.
+struct RunLayout {
+  std::filesystem::path root;
+
+  std::filesystem::path instances() const { return root / "instances"; }
+  std::filesystem::path fence() const { return root / "fence"; }
+  std::filesystem::path ops_socket() const { return root / "ops.sock"; }
+  std::filesystem::path socket(const std::string& instance) const {
+    return root / (instance + ".sock");
+  }
+  std::filesystem::path log_pipe(const std::string& instance) const {
+    return root / (instance + ".log");
+  }
+};
+
+// Creates the directories (0700) of both; fails with the system's words.
+Status make_directories(const StateLayout& state, const RunLayout& run);
+
+// Held for the life of a process that changes the state. `conflict` when another holds it.
+Result<Fd> lock_state(const StateLayout& state);
+
+}  // namespace rap::agent
