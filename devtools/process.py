@@ -191,6 +191,13 @@ def stop_all():
             time.sleep(0.02)
 
 
+def _reap_one(pid):
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
 def _reap():
     while True:
         try:
@@ -218,6 +225,7 @@ class Ledger:
     def __init__(self, path, every_s=0.5):
         self.path, self.every_s = pathlib.Path(path), every_s
         self._stop = threading.Event()
+        self._adopted = set()  # seen under a child of ours; ours to reap once that child is gone
 
     def start(self):
         self.write()
@@ -229,7 +237,13 @@ class Ledger:
 
     def write(self):
         rows = []
-        for pid in [os.getpid()] + descendants_of(os.getpid()):
+        own = children_of(os.getpid())
+        family = descendants_of(os.getpid())
+        self._adopted.update(set(family) - set(own))
+        for pid in self._adopted.intersection(own):
+            if start_time(pid) is None:
+                _reap_one(pid)
+        for pid in [os.getpid()] + family:
             started = start_time(pid)
             if started is None:
                 continue
