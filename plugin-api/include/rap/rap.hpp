@@ -369,6 +369,11 @@ inline namespace plugin_api __attribute__((visibility("hidden"))) {
                   "a list of rap::Info is too long: its last place holds the NULL");
     return guard(
         [&] {
+          for (const char* const* need = A::info.needs; *need; ++need) {
+            if (!h->get_extension(h, *need)) {
+              throw Failure(RAP_E_UNSUPPORTED, std::string("not granted: ") + *need);
+            }
+          }
           auto made = std::make_unique<AdapterCell>(
               AdapterCell{{&kDesc<A>, nullptr, start, drain, stop, health, destroy, extension},
                           &A::info,

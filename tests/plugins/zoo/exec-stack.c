@@ -1,0 +1,3 @@
+/* Linked with an executable stack (P4). */
+#include "zoo.h"
+#include "zoo_plugin.h"

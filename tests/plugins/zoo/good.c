@@ -1,0 +1,3 @@
+/* The control: nothing replaced, passes everything. */
+#include "zoo.h"
+#include "zoo_plugin.h"

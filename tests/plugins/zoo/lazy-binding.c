@@ -1,0 +1,3 @@
+/* Linked for lazy binding (P4). */
+#include "zoo.h"
+#include "zoo_plugin.h"
