@@ -56,7 +56,7 @@ struct MetaFile {
 struct TargetInfo {
   std::string path;
   std::int64_t length = 0;
-  Hashes hashes;       // at least one known
+  Hashes hashes;
   std::string custom;  // canonical JSON of the "custom" object; "{}" when absent
   std::string role;    // which role listed it: "targets" or a delegated role
 
@@ -143,8 +143,13 @@ Status verify_hashes(const Hashes& hashes, ByteView bytes);
 // matters; a bracket is an ordinary character.
 bool match_path_pattern(std::string_view pattern, std::string_view path);
 
-// Percent-encodes everything but unreserved characters, a leading dot included: safe as one file
-// name and as one URL segment.
-std::string encode_name(std::string_view name);
+// A relative path of plain segments: no empty, `.` or `..` one, no control character, no backslash,
+// at most 1024 bytes. `invalid` otherwise.
+Status check_target_path(std::string_view path);
+
+// Percent-encodes everything but unreserved characters: safe as one URL segment.
+std::string encode_segment(std::string_view name);
+// The same with a leading dot encoded too: safe as one file name that is not hidden.
+std::string encode_file_name(std::string_view name);
 
 }  // namespace rap::tuf

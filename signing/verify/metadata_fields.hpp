@@ -1,0 +1,34 @@
+// Reading the pieces that several kinds of metadata share. Private to signing/verify.
+#pragma once
+
+#include <boost/json.hpp>
+
+#include "base/json.hpp"
+#include "signing/verify/metadata.hpp"
+
+namespace rap::tuf {
+
+struct Envelope {
+  boost::json::object signed_part;
+  SignedBytes proof;
+};
+
+// Checks signatures' shape, `_type`, spec_version; computes the canonical form.
+Result<Envelope> parse_envelope(ByteView bytes, std::string_view type);
+
+// A JSON integer (never 1.0 or "1") from `least` to kIntegerMax.
+Result<std::int64_t> integer_field(const boost::json::object& object, std::string_view key,
+                                   std::int64_t least);
+Status read_common(const boost::json::object& object, Common& common);
+Result<KeyRing> read_keys(const boost::json::object& keys);
+Result<RoleKeys> read_role_keys(const boost::json::object& role);
+Result<Hashes> read_hashes(const boost::json::object& hashes);
+Result<MetaFile> read_meta_file(const boost::json::object& object);
+Result<std::vector<std::string>> read_strings(const boost::json::array& array,
+                                              std::string_view what);
+// Not empty, not a top-level role, and short enough once encoded.
+Status check_role_name(std::string_view name);
+
+Result<Delegations> read_delegations(const boost::json::object& object);
+
+}  // namespace rap::tuf
