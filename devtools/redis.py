@@ -1,8 +1,9 @@
-"""A private Redis 7 that keeps nothing on disk: on a Unix socket, and on a loopback port with a password."""
+"""A private Redis 7 that keeps nothing on disk, on a Unix socket that only we may open.
 
-import os
+Where the socket's path would be too long it listens on a free loopback port instead.
+"""
+
 import pathlib
-import secrets
 import socket
 
 from devtools.process import Process, free_port
@@ -16,7 +17,6 @@ class Redis:
         self.folder = pathlib.Path(folder)
         self.log = self.folder / "redis.log"
         self.socket = self.folder / "redis.sock"
-        self.password = secrets.token_urlsafe(24)
         self.port = None
         self.process = None
 
@@ -24,19 +24,23 @@ class Redis:
     def has_socket(self):
         return len(str(self.socket)) <= SOCKET_PATH_MAX
 
+    @property
+    def url(self):
+        return f"unix:{self.socket}" if self.has_socket else f"127.0.0.1:{self.port}"
+
     def start(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        self.port = self.port or free_port()
-        conf = self.folder / "redis.conf"
-        conf.touch(mode=0o600)
-        lines = ["bind 127.0.0.1", f"port {self.port}", f"requirepass {self.password}", "save \"\"",
-                 "appendonly no", "daemonize no", f"dir \"{self.folder}\""]
+        if not self.has_socket:
+            self.port = self.port or free_port()
+        lines = ["bind 127.0.0.1", f"port {self.port or 0}", 'save ""', "appendonly no", "daemonize no",
+                 f'dir "{self.folder}"']
         if self.has_socket:
-            lines += [f"unixsocket \"{self.socket}\"", "unixsocketperm 700"]
+            lines += [f'unixsocket "{self.socket}"', "unixsocketperm 700"]
+        conf = self.folder / "redis.conf"
         conf.write_text("\n".join(lines) + "\n")
         self.process = Process("redis", ["/usr/bin/redis-server", conf], self.log)
-        self.process.wait_ready(lambda: self._answers(), READY_S, "answers")
+        self.process.wait_ready(self._answers, READY_S, "answers")
         return self
 
     def _answers(self):
@@ -47,14 +51,12 @@ class Redis:
 
     def command(self, *words):
         """One command; the first line of the answer, without its type mark."""
-        with socket.create_connection(("127.0.0.1", self.port), 2) as s:
-            f = s.makefile("rwb")
-            for request in (("AUTH", self.password), words):
-                parts = [w.encode() for w in request]
-                f.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
-                f.flush()
-                line = f.readline().decode().rstrip()
-            return line[1:]
+        with socket.socket(socket.AF_UNIX if self.has_socket else socket.AF_INET) as s:
+            s.settimeout(2)
+            s.connect(str(self.socket) if self.has_socket else ("127.0.0.1", self.port))
+            parts = [w.encode() for w in words]
+            s.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
+            return s.makefile("rb").readline().decode().rstrip()[1:]
 
     def flush(self):
         self.command("FLUSHALL")

@@ -4,8 +4,7 @@
 
 The command finds them in its environment:
     RAP_TEST_POSTGRES        libpq connection string of a superuser on an empty server
-    RAP_TEST_REDIS_SOCKET    path of the Unix socket
-    RAP_TEST_REDIS           redis host:port;  RAP_TEST_REDIS_PASSWORD
+    RAP_TEST_REDIS           unix:/path, as the control plane's configuration has it
     RAP_TEST_SSHD            host:port
     RAP_TEST_SSHD_HOST_KEY   "ssh-ed25519 AAAA.."
     RAP_TEST_SSHD_USER, RAP_TEST_SSHD_KEY          a login by key (path of the private key)
@@ -33,9 +32,7 @@ def start(names, folder):
             env["RAP_TEST_POSTGRES"] = server.dsn()
         elif name == "redis":
             server = Redis(folder / "redis").start()
-            env["RAP_TEST_REDIS_SOCKET"] = str(server.socket)
-            env["RAP_TEST_REDIS"] = f"127.0.0.1:{server.port}"
-            env["RAP_TEST_REDIS_PASSWORD"] = server.password
+            env["RAP_TEST_REDIS"] = server.url
         elif name == "sshd":
             server = Sshd(folder / "sshd").start()
             env["RAP_TEST_SSHD"] = f"127.0.0.1:{server.port}"

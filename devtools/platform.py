@@ -1,0 +1,249 @@
+"""A whole platform of one host: private servers, control plane, Version Storage, one node agent, a target.
+
+Every file it writes is under its folder. Each part can be killed and started again by itself.
+"""
+
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import subprocess
+import tempfile
+
+from devtools.api import Api, ApiError
+from devtools.build import FOLDER, ROOT
+from devtools.postgres import Postgres
+from devtools.process import Failed, Process, free_port, wait_until
+from devtools.redis import Redis
+from devtools.sshd import Sshd
+
+READY_S = 30
+COMMAND_S = 60
+RUN_DIR_MAX = 60  # the agent's limit: a socket path has 108 bytes, and instance names follow
+
+
+class Platform:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.logs = self.folder / "logs"
+        self.bin = FOLDER["release"] / "bin"
+        self.plugins = FOLDER["release"] / "plugins"
+        self.postgres = Postgres(self.folder / "postgres")
+        self.redis = Redis(self.folder / "redis")
+        self.sshd = Sshd(self.folder / "sshd")
+        for server in (self.postgres, self.redis, self.sshd):
+            server.log = self.logs / server.log.name
+        self.control = self.agent = self.enroll = None
+        self.port = self.url = None
+        self.owner, self.owner_name = "owner", "Olga Owner"
+        self.secrets = self.folder / "secrets"
+        self.password_file = self.secrets / "owner-password"
+        self.token_file = self.secrets / "join-token"
+        self.ca_file = self.folder / "control-plane" / "platform-ca.pem"
+        self.storage = self.folder / "version-storage"
+        self.keys = self.folder / "release-keys"
+        self.rapctl_dir = self.folder / "rapctl"
+        self.agent_dir = self.folder / "agent"
+        self.api = None
+        self._short_run = None
+        self.cluster_id = self.organization_id = self.node_id = self.assignment_id = None
+
+    # Starting.
+
+    def start(self, steps):
+        for folder in (self.folder, self.secrets, self.logs, self.rapctl_dir, self.agent_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.secrets, self.rapctl_dir, self.agent_dir):
+            folder.chmod(0o700)
+        self.password = secrets.token_urlsafe(15)
+        self.write_secret(self.password_file, self.password)
+        with steps.step("PostgreSQL 15") as step:
+            self.postgres.start()
+            step.detail = f"127.0.0.1:{self.postgres.port}"
+        with steps.step("Redis 7") as step:
+            self.redis.start()
+            step.detail = self.redis.url
+        with steps.step("sshd, the target") as step:
+            self.sshd.start()
+            step.detail = f"127.0.0.1:{self.sshd.port}, user {self.target_user}"
+        with steps.step("Version Storage: key ceremony"):
+            self.init_storage()
+        with steps.step("control plane") as step:
+            self.init_control()
+            self.start_control()
+            step.detail = self.url
+
+    def write_secret(self, path, text):
+        path.touch(mode=0o600)
+        path.write_text(text + "\n")
+
+    def run(self, name, *arguments, input=None, env=None):
+        """One command of ours to its end; its output, or Failed with what it said."""
+        done = subprocess.run([str(self.bin / name), *map(str, arguments)], input=input, capture_output=True,
+                              text=True, env=env or self.env(), timeout=COMMAND_S, cwd=self.folder)
+        if done.returncode != 0:
+            raise Failed(f"{name} {' '.join(map(str, arguments))}: status {done.returncode}\n"
+                         f"{(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def rapctl(self, *arguments):
+        return self.run("rapctl", *arguments)
+
+    def env(self):
+        """What a person's shell has after eval "$(./dev env)"."""
+        path = f"{self.bin}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+        return {**os.environ, "PATH": path, "RAP_CONFIG_DIR": str(self.rapctl_dir), "LANG": "C.UTF-8"}
+
+    # Version Storage (repository R) and publishing.
+
+    @property
+    def passphrase_env(self):
+        return {**self.env(), "RAP_SIGN_PASSPHRASE_FILE": str(self.secrets / "release-passphrase")}
+
+    def init_storage(self):
+        self.write_secret(self.secrets / "release-passphrase", secrets.token_urlsafe(15))
+        self.run("rap-sign", "init", "--repo", self.storage, "--keys", self.keys, env=self.passphrase_env)
+
+    @property
+    def release_root(self):
+        return self.storage / "metadata" / "1.root.json"
+
+    def publish(self, product, version, plugin, sequence):
+        work = self.folder / "publish" / f"{product}-{version}"
+        work.mkdir(parents=True, exist_ok=True)
+        manifest = work / "manifest.json"
+        manifest.write_text(self.run("rap-plugin-check", "manifest", plugin, "--product", product,
+                                     "--version", version, "--seq", sequence))
+        self.run("rap-sign", "publish", "--repo", self.storage, "--keys", self.keys, "--manifest", manifest,
+                 "--artifact", plugin, env=self.passphrase_env)
+        self.api.post("/v1/releases/sync")
+        return json.loads(manifest.read_text())["variants"][0]
+
+    # Control plane.
+
+    def init_control(self):
+        home = self.folder / "control-plane"
+        home.mkdir(exist_ok=True)
+        home.chmod(0o700)
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        admin = self.postgres.create_database("rap")
+        app_password = secrets.token_urlsafe(18)
+        app = (f"host=127.0.0.1 port={self.postgres.port} user=rap_app password={app_password} dbname=rap")
+        config = {
+            "listen": f"127.0.0.1:{self.port}", "public_url": self.url, "data_dir": str(home / "data"),
+            "version_storage": str(self.storage),
+            "postgres": {"admin_url": admin, "url": app}, "redis": {"url": self.redis.url}}
+        self.control_config = home / "control-plane.yaml"
+        self.write_secret(self.control_config, json.dumps(config, indent=1))  # JSON is YAML
+        self.run("rap-control-plane", "init", "--config", self.control_config, "--owner-login", self.owner,
+                 "--owner-name", self.owner_name, "--owner-password-file", self.password_file)
+
+    def start_control(self):
+        self.control = Process("rap-control-plane",
+                               [self.bin / "rap-control-plane", "serve", "--config", self.control_config],
+                               self.logs / "control-plane.log")
+        self.api = self.api or Api(self.url, str(self.ca_file))
+        self.control.wait_ready(self._control_ready, READY_S, "is ready")
+
+    def _control_ready(self):
+        try:
+            return self.api.raw("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
+
+    # The node.
+
+    @property
+    def run_dir(self):
+        wanted = self.agent_dir / "run"
+        if len(str(wanted)) <= RUN_DIR_MAX:
+            return wanted
+        # The clone lies too deep for a socket path; this one folder goes to the system's temporary place.
+        self._short_run = self._short_run or pathlib.Path(tempfile.mkdtemp(prefix="rap-run-"))
+        return self._short_run
+
+    def write_agent_config(self, **changes):
+        config = {"server": self.url, "state_dir": str(self.agent_dir / "state"), "run_dir": str(self.run_dir),
+                  "node_name": "demo-node", "mesh": {"listen": "127.0.0.1:0"},
+                  "release_root": str(self.release_root),
+                  "heartbeat": {"min_interval_ms": 1000, "max_interval_ms": 5000}, **changes}
+        path = self.agent_dir / "agent.yaml"
+        path.write_text(json.dumps(config, indent=1) + "\n")
+        return path
+
+    def start_enroll(self):
+        config = self.write_agent_config()
+        self.enroll = Process("rap-node-agent enroll",
+                              [self.bin / "rap-node-agent", "enroll", "--config", config,
+                               "--token-file", self.token_file], self.logs / "enroll.log")
+
+    def finish_enroll(self):
+        wait_until(lambda: not self.enroll.alive(), READY_S, "the agent to take its certificate", self.enroll.log)
+        if self.enroll.popen.returncode != 0:
+            self.enroll.check()
+
+    def start_agent(self):
+        self.agent = Process("rap-node-agent",
+                             [self.bin / "rap-node-agent", "run", "--config", self.agent_dir / "agent.yaml"],
+                             self.logs / "agent.log")
+
+    # The target.
+
+    @property
+    def target_user(self):
+        return self.sshd.demo_user if self.sshd.has_password_user else self.sshd.invoker
+
+    def make_resources(self):
+        """demo-ssh (by password where the target has such a user, else by key) and demo-ssh-key."""
+        password = self.sshd.has_password_user
+        if password:
+            self.make_resource("demo-ssh", self.sshd.demo_user, "password", self.sshd.demo_password)
+        for name in ["demo-ssh-key"] + ([] if password else ["demo-ssh"]):
+            self.make_resource(name, self.sshd.invoker, "publickey", self.sshd.client_key.read_text())
+
+    def make_resource(self, name, user, auth, value, **options):
+        import base64
+        base = f"/v1/organizations/{self.organization_id}"
+        secret = self.api.post(f"{base}/secrets", {"name": f"{name} secret", "value": value})
+        return self.api.post(f"{base}/resources", {
+            "name": name, "protocol": "ssh", "cluster_id": self.cluster_id,
+            "target": {"host": "127.0.0.1", "port": self.sshd.port}, "secret_ref": secret["id"],
+            "options": {"user": user, "auth": auth, "known_hosts": [self.sshd.known_host], **options}})
+
+    # While it runs, and the end.
+
+    def restart_ended(self):
+        """Starts what ended; their names. As a service manager would."""
+        again = []
+        if self.control and not self.control.alive():
+            self.start_control()
+            again.append("the control plane")
+        if self.agent and not self.agent.alive():
+            self.start_agent()
+            again.append("the agent")
+        return again
+
+    def ensure_running(self):
+        for server in (self.postgres, self.redis, self.sshd):
+            if not server.process.alive():
+                server.start()
+        self.restart_ended()
+        wait_until(self._control_ready, READY_S, "the control plane", self.control.log)
+
+    def write_env(self):
+        lines = [f'export PATH="{self.bin}:$PATH"', f'export RAP_CONFIG_DIR="{self.rapctl_dir}"']
+        (self.folder / "env").write_text("\n".join(lines) + "\n")
+
+    def stop(self):
+        for part in (self.enroll, self.agent, self.control):
+            if part:
+                part.stop()
+        for server in (self.sshd, self.redis, self.postgres):
+            server.stop()
+        if self._short_run:
+            shutil.rmtree(self._short_run, ignore_errors=True)
+
+
+__all__ = ["Platform", "ApiError", "ROOT"]
