@@ -1,0 +1,174 @@
+#include "host/worker/sandbox/seccomp.hpp"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "base/file.hpp"
+
+namespace rap::sandbox {
+namespace {
+
+// Denied from the moment plugin code is mapped. EPERM and not a kill: libraries probe, and a clean
+// refusal keeps an honest one alive.
+constexpr const char* kDeniedOne[] = {
+    // another program
+    "execve", "execveat", "uselib",
+    // other processes
+    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease",
+    "kcmp", "pidfd_getfd", "migrate_pages", "move_pages",
+    // the tree of mounts
+    "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig",
+    "fsmount", "fspick", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd",
+    "name_to_handle_at", "open_by_handle_at", "fanotify_init",
+    // namespaces
+    "unshare", "setns",
+    // kernel machinery with a history of holes, none of it needed
+    "bpf", "perf_event_open", "add_key", "request_key", "keyctl", "userfaultfd", "io_uring_setup",
+    "io_uring_enter", "io_uring_register", "vmsplice", "lookup_dcookie", "nfsservctl",
+    // the machine
+    "init_module", "finit_module", "delete_module", "create_module", "kexec_load",
+    "kexec_file_load", "reboot", "acct", "syslog", "iopl", "ioperm", "modify_ldt", "vhangup",
+    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
+    // identity
+    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
+    "setfsgid", "capset", "personality"};
+
+// Denied when data begins to flow.
+constexpr const char* kDeniedTwo[] = {"fork",
+                                      "vfork",
+                                      "memfd_create",
+                                      "memfd_secret",
+                                      "socket",
+                                      "connect",
+                                      "bind",
+                                      "listen",
+                                      "tkill",
+                                      "rt_sigqueueinfo",
+                                      "rt_tgsigqueueinfo",
+                                      "pidfd_open",
+                                      "pidfd_send_signal",
+                                      "setpgid",
+                                      "setsid",
+                                      "setpriority",
+                                      "mknod",
+                                      "mknodat"};
+
+constexpr std::uint64_t kNamespaceFlags[] = {CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
+                                             CLONE_NEWIPC, CLONE_NEWUSER,   CLONE_NEWPID,
+                                             CLONE_NEWNET};
+
+struct Release {
+  void operator()(void* context) const { seccomp_release(context); }
+};
+using Context = std::unique_ptr<void, Release>;
+
+// Adds rules; remembers the first failure.
+class Builder {
+ public:
+  Builder() : context_(seccomp_init(SCMP_ACT_ALLOW)) {}
+
+  void deny(const char* call, int error = EPERM) {
+    const int number = seccomp_syscall_resolve_name(call);
+    // This architecture never had it.
+    if (number == __NR_SCMP_ERROR || number < 0) return;
+    note(seccomp_rule_add_array(context_.get(), SCMP_ACT_ERRNO(error), number, 0, nullptr));
+  }
+  void deny_when(int number, scmp_arg_cmp condition) {
+    note(seccomp_rule_add_array(context_.get(), SCMP_ACT_ERRNO(EPERM), number, 1, &condition));
+  }
+
+  Result<std::vector<sock_filter>> finish() {
+    if (!context_ || failed_ != 0) {
+      return fail(Errc::internal, "seccomp rules: " + errno_text(-failed_));
+    }
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return fail(Errc::internal, "pipe: " + errno_text(errno));
+    const Fd in(ends[0]);
+    Fd out(ends[1]);
+    // A filter is at most 4096 instructions of 8 bytes, half of what a pipe holds.
+    if (const int code = seccomp_export_bpf(context_.get(), out.get()); code != 0) {
+      return fail(Errc::internal, "seccomp_export_bpf: " + errno_text(-code));
+    }
+    out.reset();
+    std::vector<sock_filter> filter(4096);
+    const ssize_t bytes = read(in.get(), filter.data(), filter.size() * sizeof(sock_filter));
+    if (bytes <= 0 || bytes % static_cast<ssize_t>(sizeof(sock_filter)) != 0) {
+      return fail(Errc::internal, "seccomp filter cannot be read back");
+    }
+    filter.resize(static_cast<std::size_t>(bytes) / sizeof(sock_filter));
+    return filter;
+  }
+
+ private:
+  void note(int code) {
+    if (code != 0 && failed_ == 0) failed_ = code;
+  }
+
+  Context context_;
+  int failed_ = 0;
+};
+
+scmp_arg_cmp has_bit(unsigned argument, std::uint64_t bit) {
+  return {argument, SCMP_CMP_MASKED_EQ, bit, bit};
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> filter_one() {
+  Builder rules;
+  for (const char* call : kDeniedOne) rules.deny(call);
+  // glibc falls back to clone, whose flags can be looked at; EPERM would break threads.
+  rules.deny("clone3", ENOSYS);
+  for (std::uint64_t flag : kNamespaceFlags) {
+    rules.deny_when(SCMP_SYS(clone), has_bit(0, flag));
+  }
+  rules.deny_when(SCMP_SYS(socket), {0, SCMP_CMP_NE, AF_UNIX, 0});
+  rules.deny_when(SCMP_SYS(socketpair), {0, SCMP_CMP_NE, AF_UNIX, 0});
+  // Typing into a terminal one may still hold.
+  rules.deny_when(SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCSTI});
+  rules.deny_when(SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCLINUX});
+  return rules.finish();
+}
+
+Result<std::vector<sock_filter>> filter_two() {
+  Builder rules;
+  for (const char* call : kDeniedTwo) rules.deny(call);
+  // Threads, yes; processes, no.
+  rules.deny_when(SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0});
+  rules.deny_when(SCMP_SYS(mmap), has_bit(2, PROT_EXEC));
+  rules.deny_when(SCMP_SYS(mprotect), has_bit(2, PROT_EXEC));
+  rules.deny_when(SCMP_SYS(pkey_mprotect), has_bit(2, PROT_EXEC));
+  rules.deny_when(SCMP_SYS(shmat), has_bit(2, SHM_EXEC));
+  rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_DUMPABLE, 0});
+  rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_MM, 0});
+  rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_PTRACER, 0});
+  // abort() and raise() keep working; nobody else can be signalled.
+  rules.deny_when(SCMP_SYS(kill), {0, SCMP_CMP_NE, kPidPlaceholder, 0});
+  rules.deny_when(SCMP_SYS(tgkill), {0, SCMP_CMP_NE, kPidPlaceholder, 0});
+  return rules.finish();
+}
+
+Status install_filter(const sock_filter* filter, std::size_t count) {
+  sock_fprog program{};
+  program.len = static_cast<unsigned short>(count);
+  program.filter = const_cast<sock_filter*>(filter);
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
+    return fail(Errc::unsupported, "seccomp: " + errno_text(errno));
+  }
+  return {};
+}
+
+}  // namespace rap::sandbox
