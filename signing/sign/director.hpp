@@ -65,6 +65,8 @@ class DirectorSigner {
                                              SystemTime now) const;
 
  private:
+  Result<DirectorMetadata> with_timestamp(DirectorMetadata set, SystemTime now) const;
+
   DirectorKeys keys_;
   DirectorLifetimes lifetimes_;
 };
