@@ -1,0 +1,3 @@
+#include "adapter.hpp"
+
+RAP_PLUGIN(rap::ssh::SshAdapter)
