@@ -31,11 +31,12 @@ struct HttpClientOptions {
 // What one call may cost.
 struct HttpCall {
   milliseconds deadline{30'000};             // everything, from connecting to the last byte
-  std::size_t body_bytes_max = 1024 * 1024;  // `too_large` above; of the sink too
+  std::size_t body_bytes_max = 1024 * 1024;  // `too_large` above; also for the sink
   std::size_t header_bytes_max = 32 * 1024;
   // When set, a 2xx body goes here in pieces instead of HttpResponse::body. Throwing ends the call.
   std::function<void(ByteView)> sink;
-  // When set, a 2xx body of another length fails with `mismatch`, as soon as that is known.
+  // When set, it is the limit of a 2xx body, and another length fails with `mismatch` as soon as
+  // that is known.
   std::optional<std::uint64_t> exact_length;
   // 0 off. Slower than this over 10 s: `timeout`. For long downloads, instead of a short deadline.
   std::uint64_t bytes_per_second_min = 0;

@@ -16,7 +16,7 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  // Starts `task` on the executor, at once when the caller runs there. An exception that leaves it
+  // Starts `task` on the executor, from its next turn on. An exception that leaves it
   // is logged with `what`, except cancellation. After drain() began the task is dropped unstarted.
   void spawn(std::string_view what, Task<void> task);
 

@@ -1,0 +1,169 @@
+#include "base/net/http_server.hpp"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <map>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/log.hpp"
+#include "base/net/asio_error.hpp"
+#include "base/net/event.hpp"
+#include "base/net/http_connection.hpp"
+#include "base/net/task_group.hpp"
+#include "base/net/timer.hpp"
+
+namespace rap::net {
+
+struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
+  Impl(asio::any_io_executor e, std::unique_ptr<Listener> l, std::optional<TlsServerContext> t,
+       HttpHandler h, HttpServerLimits m)
+      : executor(e),
+        listener(std::move(l)),
+        tls(std::move(t)),
+        handler(std::move(h)),
+        limits(m),
+        room(e),
+        accepting(e),
+        tasks(e) {
+    room.set();
+  }
+
+  asio::any_io_executor executor;
+  std::unique_ptr<Listener> listener;
+  std::optional<TlsServerContext> tls;
+  HttpHandler handler;
+  HttpServerLimits limits;
+  HttpServerStats stats;
+  Event room;  // set while fewer than handshakes_max handshakes run
+  std::uint64_t next_connection = 1;
+  std::map<std::uint64_t, HttpConnection*> connections;  // each registers itself while it serves
+  bool draining = false;
+  TaskGroup accepting;  // the accept loop alone: drain stops it first
+  TaskGroup tasks;      // connections
+
+  static Task<void> accept_loop(std::shared_ptr<Impl> self) {
+    for (;;) {
+      co_await self->room.wait();
+      std::unique_ptr<TcpStream> socket = co_await self->listener->accept();
+      ++self->stats.accepted;
+      if (self->stats.connections >= self->limits.connections_max) {
+        ++self->stats.refused_full;
+        socket->close();
+        continue;
+      }
+      ++self->stats.connections;
+      self->tasks.spawn("http connection", serve(self, std::move(socket)));
+    }
+  }
+
+  // Counts a connection and a handshake for as long as it lives.
+  struct Count {
+    Impl& impl;
+    bool handshaking = false;
+    explicit Count(Impl& i) : impl(i) {}
+    ~Count() {
+      end_handshake();
+      --impl.stats.connections;
+    }
+    void begin_handshake() {
+      handshaking = true;
+      if (++impl.stats.handshakes >= impl.limits.handshakes_max) impl.room.reset();
+    }
+    void end_handshake() {
+      if (!handshaking) return;
+      handshaking = false;
+      --impl.stats.handshakes;
+      impl.room.set();
+    }
+  };
+
+  static Task<void> serve(std::shared_ptr<Impl> self, std::unique_ptr<TcpStream> socket) {
+    Count count(*self);
+    PeerInfo peer;
+    peer.address = socket->peer_address();
+    peer.connection = self->next_connection++;
+    ByteStreamPtr stream;
+    if (self->tls) {
+      count.begin_handshake();
+      std::optional<Error> refused;
+      try {
+        auto secured =
+            co_await accept_tls(std::move(socket), *self->tls, self->limits.handshake_timeout);
+        peer.certificate = secured->peer_certificate();
+        stream = std::move(secured);
+      } catch (const NetError& error) {
+        refused = error.error();
+      }
+      count.end_handshake();
+      if (refused) {
+        ++self->stats.handshake_failed;
+        log::debug("TLS handshake failed", {{"peer", peer.address}, {"error", refused->text()}});
+        co_return;
+      }
+    } else {
+      stream = std::move(socket);
+    }
+    if (self->draining) co_return;
+    const std::uint64_t number = peer.connection;
+    auto connection =
+        std::make_shared<HttpConnection>(self->executor, std::move(stream), std::move(peer),
+                                         self->limits, self->handler, self->stats);
+    struct Registration {
+      Impl& impl;
+      std::uint64_t number;
+      ~Registration() { impl.connections.erase(number); }
+    } registration{*self, number};
+    self->connections.emplace(number, connection.get());
+    self->tasks.spawn("http reader", HttpConnection::read_loop(connection));
+    co_await HttpConnection::serve(connection);
+  }
+};
+
+HttpServer::HttpServer(asio::any_io_executor executor, std::unique_ptr<Listener> listener,
+                       std::optional<TlsServerContext> tls, HttpHandler handler,
+                       HttpServerLimits limits)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(listener), std::move(tls),
+                                   std::move(handler), limits)) {}
+
+HttpServer::~HttpServer() {
+  impl_->listener->close();
+  for (auto& [number, connection] : impl_->connections) connection->abort();
+  impl_->accepting.cancel();
+  impl_->tasks.cancel();
+}
+
+void HttpServer::start() {
+  impl_->accepting.spawn("http accept", Impl::accept_loop(impl_));
+}
+
+HostPort HttpServer::local_address() const {
+  return impl_->listener->local_address();
+}
+
+HttpServerStats HttpServer::stats() const {
+  return impl_->stats;
+}
+
+std::size_t HttpServer::close_connections_if(
+    const std::function<bool(const PeerInfo&)>& predicate) {
+  std::size_t closed = 0;
+  for (auto& [number, connection] : impl_->connections) {
+    if (!predicate(connection->peer())) continue;
+    connection->abort();
+    ++closed;
+  }
+  return closed;
+}
+
+Task<void> HttpServer::drain(milliseconds grace) {
+  auto impl = impl_;
+  impl->draining = true;
+  impl->listener->close();
+  co_await impl->accepting.drain(milliseconds(0));
+  for (auto& [number, connection] : impl->connections) connection->finish();
+  co_await impl->tasks.drain(grace);
+}
+
+}  // namespace rap::net

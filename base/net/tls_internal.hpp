@@ -1,0 +1,52 @@
+// Private to base/net: what contexts and streams share.
+#pragma once
+
+#include <mutex>
+#include <optional>
+
+#include "base/net/openssl_ptr.hpp"
+#include "base/net/tls.hpp"
+
+namespace rap::net {
+
+struct TlsClientContext::Impl {
+  SslCtxPtr ctx;
+  X509StorePtr store;               // of TrustCa
+  std::optional<Sha256Digest> pin;  // of TrustPin
+  bool wants_alpn = false;
+};
+
+// One immutable generation of a server's settings; handshakes in flight keep theirs.
+struct TlsServerSettings {
+  SslCtxPtr ctx;
+  X509StorePtr store;
+  bool any_certificate = false;
+  bool wants_alpn = false;
+  Bytes alpn_wire;  // what the ALPN callback reads
+};
+
+struct TlsServerContext::Impl {
+  std::mutex mutex;
+  TlsServerOptions options;                           // guarded by mutex
+  std::shared_ptr<const TlsServerSettings> settings;  // guarded by mutex
+
+  std::shared_ptr<const TlsServerSettings> current() {
+    std::lock_guard lock(mutex);
+    return settings;
+  }
+};
+
+// What one handshake checks; the SSL object points at it.
+struct TlsVerification {
+  CertificateUse use = CertificateUse::server;
+  X509_STORE* store = nullptr;  // null with a pin or any_certificate
+  std::optional<Sha256Digest> pin;
+  std::optional<ExpectedPeer> peer;  // always set on clients
+  bool any_certificate = false;
+  std::optional<Error> error;  // why the certificate was refused
+};
+
+// Attaches `verification`, which must outlive the handshake.
+void attach_verification(SSL* ssl, TlsVerification* verification);
+
+}  // namespace rap::net
