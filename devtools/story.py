@@ -267,3 +267,8 @@ def same_shell(terminal, pid):
     now = shell_pid(terminal)
     if now != pid:
         raise Failed(f"another shell: pid {now}, it was {pid}")
+
+
+def running_count(platform):
+    node = platform.api.get(f"/v1/nodes/{platform.node_id}")
+    return sum(w["state"] in ("running", "ready") for w in node.get("workloads", []))
