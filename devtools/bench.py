@@ -15,7 +15,7 @@ import time
 from devtools import process, story
 from devtools.build import FOLDER, build
 from devtools.platform import Platform
-from devtools.process import Failed, wait_until
+from devtools.process import Failed
 from devtools.steps import Steps
 from devtools.up import Busy, Place
 
@@ -199,21 +199,18 @@ class Bench:
 
     def idle(self):
         api, platform = self.platform.api, self.platform
-        me = api.get("/v1/auth/whoami")
         for number in (2, 3):
             organization = api.post("/v1/organizations", {"name": f"Idle {number}", "slug": f"idle-{number}"})
-            api.post(f"/v1/clusters/{platform.cluster_id}/role-assignments",
-                     {"node_id": platform.node_id, "role": "ssh-worker", "organization_id": organization["id"]})
-        wait_until(lambda: story.running_count(platform) >= 3, 60, "three workers", platform.agent.log)
+            assignment = platform.node.assign("ssh-worker", organization["id"])
+            platform.node.wait_workload(assignment, story.RUNNING)
         time.sleep(5)
-        before = cpu_seconds(platform.agent.pid)
+        before = cpu_seconds(platform.node.pid)
         time.sleep(IDLE_WINDOW_S)
-        used = cpu_seconds(platform.agent.pid) - before
-        rss = status_kb(platform.agent.pid, "VmRSS")
+        used = cpu_seconds(platform.node.pid) - before
+        rss = status_kb(platform.node.pid, "VmRSS")
         self.table.add("agent idle, three workers: memory", f"{rss / 1024:.1f} MB", "-", "-", "<= 15 MB")
         self.table.add(f"agent idle, three workers: CPU ({IDLE_WINDOW_S} s)",
                        f"{100 * used / IDLE_WINDOW_S:.3f} %", "-", "-", "<= 0.1 %")
-        del me
 
     def load(self):
         plugin = FOLDER["release"] / "plugins" / "echo-c.so"

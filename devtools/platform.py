@@ -7,12 +7,11 @@ import json
 import os
 import pathlib
 import secrets
-import shutil
 import subprocess
-import tempfile
 
 from devtools.api import Api, ApiError
 from devtools.build import FOLDER, ROOT
+from devtools.node import Node
 from devtools.postgres import Postgres
 from devtools.process import Failed, Process, free_port, wait_until
 from devtools.redis import Redis
@@ -20,7 +19,6 @@ from devtools.sshd import Sshd
 
 READY_S = 30
 COMMAND_S = 60
-RUN_DIR_MAX = 60  # the agent's limit: a socket path has 108 bytes, and instance names follow
 
 
 class Platform:
@@ -34,27 +32,26 @@ class Platform:
         self.sshd = Sshd(self.folder / "sshd")
         for server in (self.postgres, self.redis, self.sshd):
             server.log = self.logs / server.log.name
-        self.control = self.agent = self.enroll = None
+        self.control = None
+        self.node = Node(self, "demo-node")
         self.port = self.url = None
         self.owner, self.owner_name = "owner", "Olga Owner"
         self.secrets = self.folder / "secrets"
         self.password_file = self.secrets / "owner-password"
-        self.token_file = self.secrets / "join-token"
-        self.ca_file = self.folder / "control-plane" / "platform-ca.pem"
+        self.ca_file = self.folder / "control-plane" / "data" / "platform-ca.pem"
         self.storage = self.folder / "version-storage"
         self.keys = self.folder / "release-keys"
         self.rapctl_dir = self.folder / "rapctl"
-        self.agent_dir = self.folder / "agent"
         self.api = None
-        self._short_run = None
-        self.cluster_id = self.organization_id = self.node_id = self.assignment_id = None
+        self.resources = {}  # name to id
+        self.cluster_id = self.organization_id = self.assignment_id = None
 
     # Starting.
 
     def start(self, steps):
-        for folder in (self.folder, self.secrets, self.logs, self.rapctl_dir, self.agent_dir):
+        for folder in (self.secrets, self.logs, self.rapctl_dir):
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.secrets, self.rapctl_dir, self.agent_dir):
+        for folder in (self.secrets, self.rapctl_dir):
             folder.chmod(0o700)
         self.password = secrets.token_urlsafe(15)
         self.write_secret(self.password_file, self.password)
@@ -153,42 +150,6 @@ class Platform:
         except OSError:
             return False
 
-    # The node.
-
-    @property
-    def run_dir(self):
-        wanted = self.agent_dir / "run"
-        if len(str(wanted)) <= RUN_DIR_MAX:
-            return wanted
-        # The clone lies too deep for a socket path; this one folder goes to the system's temporary place.
-        self._short_run = self._short_run or pathlib.Path(tempfile.mkdtemp(prefix="rap-run-"))
-        return self._short_run
-
-    def write_agent_config(self, **changes):
-        config = {"server": self.url, "state_dir": str(self.agent_dir / "state"), "run_dir": str(self.run_dir),
-                  "node_name": "demo-node", "mesh": {"listen": "127.0.0.1:0"},
-                  "release_root": str(self.release_root),
-                  "heartbeat": {"min_interval_ms": 1000, "max_interval_ms": 5000}, **changes}
-        path = self.agent_dir / "agent.yaml"
-        path.write_text(json.dumps(config, indent=1) + "\n")
-        return path
-
-    def start_enroll(self):
-        config = self.write_agent_config()
-        self.enroll = Process("rap-node-agent enroll",
-                              [self.bin / "rap-node-agent", "enroll", "--config", config,
-                               "--token-file", self.token_file], self.logs / "enroll.log")
-
-    def finish_enroll(self):
-        wait_until(lambda: not self.enroll.alive(), READY_S, "the agent to take its certificate", self.enroll.log)
-        if self.enroll.popen.returncode != 0:
-            self.enroll.check()
-
-    def start_agent(self):
-        self.agent = Process("rap-node-agent",
-                             [self.bin / "rap-node-agent", "run", "--config", self.agent_dir / "agent.yaml"],
-                             self.logs / "agent.log")
-
     # The target.
 
     @property
@@ -204,13 +165,14 @@ class Platform:
             self.make_resource(name, self.sshd.invoker, "publickey", self.sshd.client_key.read_text())
 
     def make_resource(self, name, user, auth, value, **options):
-        import base64
         base = f"/v1/organizations/{self.organization_id}"
         secret = self.api.post(f"{base}/secrets", {"name": f"{name} secret", "value": value})
-        return self.api.post(f"{base}/resources", {
+        made = self.api.post(f"{base}/resources", {
             "name": name, "protocol": "ssh", "cluster_id": self.cluster_id,
             "target": {"host": "127.0.0.1", "port": self.sshd.port}, "secret_ref": secret["id"],
             "options": {"user": user, "auth": auth, "known_hosts": [self.sshd.known_host], **options}})
+        self.resources[name] = made["id"]
+        return made
 
     # While it runs, and the end.
 
@@ -220,8 +182,8 @@ class Platform:
         if self.control and not self.control.alive():
             self.start_control()
             again.append("the control plane")
-        if self.agent and not self.agent.alive():
-            self.start_agent()
+        if self.node.process and not self.node.process.alive():
+            self.node.start()
             again.append("the agent")
         return again
 
@@ -237,13 +199,11 @@ class Platform:
         (self.folder / "env").write_text("\n".join(lines) + "\n")
 
     def stop(self):
-        for part in (self.enroll, self.agent, self.control):
-            if part:
-                part.stop()
+        self.node.stop()
+        if self.control:
+            self.control.stop()
         for server in (self.sshd, self.redis, self.postgres):
             server.stop()
-        if self._short_run:
-            shutil.rmtree(self._short_run, ignore_errors=True)
 
 
 __all__ = ["Platform", "ApiError", "ROOT"]

@@ -4,23 +4,20 @@ Everything a person would do is done with rapctl and the agent's own commands; t
 API or from the machine. Used by `./dev up`, `./dev up --check` and the end-to-end tests.
 """
 
-import os
-import pathlib
 import re
 import time
 
 from devtools.process import Failed, start_time, wait_until
 from devtools.terminal import Terminal
 
-ONLINE_S = 30
-WORKER_S = 60
+RUNNING = ("running", "ready", "active")
 SESSION_S = 20
 PRODUCT, VERSION = "plugin.rap.ssh", "0.1.0"
 
 
 def owner_path(steps, platform):
     """From an empty control plane to a node that serves sessions to `demo-ssh`."""
-    api = platform.api
+    api, node = platform.api, platform.node
     with steps.step("owner logs in") as step:
         platform.rapctl("login", "--server", platform.url, "--ca", platform.ca_file, "--login", platform.owner,
                         "--password-file", platform.password_file)
@@ -40,43 +37,34 @@ def owner_path(steps, platform):
         step.detail = organization["id"]
 
     with steps.step("join token") as step:
-        made = api.post(f"/v1/clusters/{platform.cluster_id}/join-tokens",
-                        {"ttl_s": 600, "max_uses": 1, "scope": {"roles": ["ssh-worker"]}})
+        made = node.make_token(scope={"roles": ["ssh-worker"]})
         if not re.fullmatch(r"rapjoin1\.[\w-]+\.[\w-]+\.[\w-]+", made["token"]):
             raise Failed("the join token does not look like one")
-        platform.write_secret(platform.token_file, made["token"])
         step.detail = "one use, ten minutes"
 
     with steps.step("agent asks to enroll") as step:
-        platform.start_enroll()
-        request = wait_until(lambda: next(iter(join_requests(platform, "pending")), None), ONLINE_S,
-                             "the join request", platform.enroll.log)
+        node.start_enroll()
+        request = node.wait_join_request()
         step.detail = f"{request['id']} waits for a person"
 
     with steps.step("owner approves") as step:
-        approved = api.post(f"/v1/join-requests/{request['id']}/approve", {})
-        platform.finish_enroll()
-        platform.node_id = approved["node_id"]
-        step.detail = approved["node_id"]
+        node.approve(request)
+        step.detail = node.id
 
     with steps.step("node is online") as step:
-        platform.start_agent()
-        node = wait_until(lambda: online(platform), ONLINE_S, "a heartbeat", platform.agent.log)
-        step.detail = f"certificate until {node.get('certificate_not_after', '?')}"
+        node.start()
+        step.detail = f"certificate until {node.wait_online()['certificate_not_after']}"
 
     with steps.step("publish the ssh plugin, signed") as step:
         release = platform.publish(PRODUCT, VERSION, platform.plugins / "ssh.so", sequence=1)
         step.detail = f"{PRODUCT} {VERSION}, {release['length']} bytes, sha256 {release['sha256'][:16]}.."
 
     with steps.step("assign role ssh-worker") as step:
-        assignment = api.post(f"/v1/clusters/{platform.cluster_id}/role-assignments",
-                              {"node_id": platform.node_id, "role": "ssh-worker",
-                               "organization_id": platform.organization_id})
-        platform.assignment_id = assignment["id"]
-        step.detail = assignment["id"]
+        platform.assignment_id = node.assign("ssh-worker", platform.organization_id)
+        step.detail = platform.assignment_id
 
     with steps.step("agent downloads, verifies and loads it in a worker") as step:
-        workload = wait_until(lambda: running_workload(platform), WORKER_S, "a running worker", platform.agent.log)
+        workload = node.wait_workload(platform.assignment_id, RUNNING)
         step.detail = f"version {workload.get('version')}, {workload.get('detail') or 'running'}"
 
     with steps.step("resource demo-ssh with its secret") as step:
@@ -92,30 +80,6 @@ def owner_path(steps, platform):
         wait_until(lambda: state_of(platform, session["id"]) == "closed", SESSION_S, "state closed")
         wait_until(lambda: start_time(pid) is None, SESSION_S, "the shell on the target to end")
         step.detail = f"shell pid {pid} on the target; terminated again"
-
-
-def join_requests(platform, state):
-    return [r for r in platform.api.items(f"/v1/clusters/{platform.cluster_id}/join-requests")
-            if r["status"] == state]
-
-
-def online(platform):
-    platform.agent.check()
-    node = platform.api.get(f"/v1/nodes/{platform.node_id}")
-    return node if node.get("presence", node.get("status")) in ("online", "active") and (
-        node.get("last_heartbeat_at") or node.get("heartbeat")) else None
-
-
-def running_workload(platform):
-    platform.agent.check()
-    node = platform.api.get(f"/v1/nodes/{platform.node_id}")
-    for workload in node.get("workloads", []):
-        if workload["assignment_id"] == platform.assignment_id:
-            if workload["state"] in ("running", "ready"):
-                return workload
-            if workload["state"] in ("failed",):
-                raise Failed(f"worker {workload['state']}: {workload.get('detail')}", platform.agent.log)
-    return None
 
 
 # Sessions.
@@ -154,7 +118,7 @@ def state_of(platform, session_id):
 
 def wait_state(platform, session_id, state, timeout_s=SESSION_S):
     wait_until(lambda: state_of(platform, session_id) == state, timeout_s, f"session state {state}",
-               platform.agent.log, every_s=0.1)
+               platform.node.log, every_s=0.1)
 
 
 def audit_actions(platform):
@@ -229,13 +193,12 @@ def session_path(steps, platform):
         viewer.close()
 
     with steps.step("kill -9 of the agent: the session goes on") as step:
-        old = platform.agent.pid
-        platform.agent.kill9()
+        old = platform.node.pid
+        platform.node.process.kill9()
         same_shell(third, pid)
-        platform.start_agent()
+        platform.node.start()
         same_shell(third, pid)
-        wait_until(lambda: online(platform), ONLINE_S, "a heartbeat", platform.agent.log)
-        step.detail = f"agent {old} killed, {platform.agent.pid} took over"
+        step.detail = f"agent {old} killed, {platform.node.pid} took over"
 
     with steps.step("kill -9 of rapctl: detached, and attached again"):
         third.kill9()
@@ -267,8 +230,3 @@ def same_shell(terminal, pid):
     now = shell_pid(terminal)
     if now != pid:
         raise Failed(f"another shell: pid {now}, it was {pid}")
-
-
-def running_count(platform):
-    node = platform.api.get(f"/v1/nodes/{platform.node_id}")
-    return sum(w["state"] in ("running", "ready") for w in node.get("workloads", []))

@@ -74,6 +74,7 @@ def walk(steps, platform, check):
         if not build():
             raise Failed("the build failed; its output is above")
     platform.start(steps)
+    platform.write_env()
     steps.heading("The owner's path")
     story.owner_path(steps, platform)
     if check:
@@ -97,7 +98,7 @@ Ctrl-C stops everything.
 
 
 def stay(steps, platform):
-    steps.say(WHAT_NOW.format(logs=platform.logs.relative_to(ROOT), agent=platform.agent.pid))
+    steps.say(WHAT_NOW.format(logs=platform.logs.relative_to(ROOT), agent=platform.node.pid))
     while True:
         time.sleep(WATCH_S)
         for name in platform.restart_ended():

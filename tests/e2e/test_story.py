@@ -59,11 +59,10 @@ class TerminalStory(EndToEnd):
         two.wait_for(r"^30 100$")
 
         # kill -9 of the agent in the middle; typing goes on while it is away and after it came back.
-        self.platform.agent.kill9()
+        self.platform.node.process.kill9()
         two.line("clear; echo without-agent=$((20+3))")
         two.wait_for(r"^without-agent=23$")
-        self.platform.start_agent()
-        wait_until(lambda: story.online(self.platform), story.ONLINE_S, "a heartbeat", self.platform.agent.log)
+        self.platform.node.start()
         self.assertEqual(self.remote_pid(two), pid)
 
         # Watching: sees, and cannot type.
