@@ -94,13 +94,13 @@ class Platform:
 
     # Version Storage (repository R) and publishing.
 
-    @property
-    def passphrase_env(self):
-        return {**self.env(), "RAP_SIGN_PASSPHRASE_FILE": str(self.secrets / "release-passphrase")}
+    def sign(self, *arguments):
+        return self.run("rap-sign", "--repo", self.storage, "--keys", self.keys, "--passphrase-file",
+                        self.secrets / "release-passphrase", "--yes", *arguments)
 
     def init_storage(self):
         self.write_secret(self.secrets / "release-passphrase", secrets.token_urlsafe(15))
-        self.run("rap-sign", "init", "--repo", self.storage, "--keys", self.keys, env=self.passphrase_env)
+        self.sign("init", "--vendor", "rap")
 
     @property
     def release_root(self):
@@ -110,10 +110,9 @@ class Platform:
         work = self.folder / "publish" / f"{product}-{version}"
         work.mkdir(parents=True, exist_ok=True)
         manifest = work / "manifest.json"
-        manifest.write_text(self.run("rap-plugin-check", "manifest", plugin, "--product", product,
-                                     "--version", version, "--seq", sequence))
-        self.run("rap-sign", "publish", "--repo", self.storage, "--keys", self.keys, "--manifest", manifest,
-                 "--artifact", plugin, env=self.passphrase_env)
+        self.run("rap-plugin-check", "manifest", plugin, "--product", product, "--version", version,
+                 "--seq", sequence, "--out", manifest)
+        self.sign("publish", "--manifest", manifest, "--artifact", plugin, "--channel", "current")
         self.api.post("/v1/releases/sync")
         return json.loads(manifest.read_text())["variants"][0]
 

@@ -34,12 +34,15 @@ class Steps:
         self._write(text + "\n")
 
     @contextlib.contextmanager
-    def step(self, name):
-        """The body verifies something real and may set `step.detail`; an exception makes the step the failed one."""
+    def step(self, name, live=True):
+        """`live` shows a clock while it runs; not for a body that prints by itself.
+
+        The body verifies something real and may set `step.detail`; an exception makes the step the failed one."""
         step = Step(name)
         stop = threading.Event()
         ticker = threading.Thread(target=self._tick, args=(name, stop), daemon=True)
-        ticker.start()
+        if live:
+            ticker.start()
         began = time.monotonic()
         try:
             yield step
@@ -50,7 +53,8 @@ class Steps:
         finally:
             step.ms = round((time.monotonic() - began) * 1000)
             stop.set()
-            ticker.join()
+            if live:
+                ticker.join()
             self.done.append(step)
             mark = self._paint("32", "ok  ") if step.ok else self._paint("31", "FAIL")
             clear = "\r\x1b[K" if self.tty else ""

@@ -70,7 +70,7 @@ def show_failure(steps, error):
 
 def walk(steps, platform, check):
     steps.heading("Starting")
-    with steps.step("build"):
+    with steps.step("build", live=False):
         if not build():
             raise Failed("the build failed; its output is above")
     platform.start(steps)
