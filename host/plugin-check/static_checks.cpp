@@ -1,0 +1,149 @@
+#include "host/plugin-check/static_checks.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include <boost/json.hpp>
+
+#include "base/json.hpp"
+
+namespace rap::check {
+namespace {
+
+// The newest symbol versions of the oldest system that is supported, Debian 12.
+constexpr std::pair<std::string_view, std::string_view> kBaseline[] = {
+    {"GLIBC_", "2.36"}, {"GLIBCXX_", "3.4.30"}, {"CXXABI_", "1.3.13"}, {"GCC_", "12.0.0"}};
+// A scan must not hold up a node that has many plugins.
+constexpr std::chrono::milliseconds kScanMax{100};
+constexpr int kScanTries = 3;  // the fastest counts: other processes are not the plugin's fault
+
+Line line(std::string rule, std::string name, Outcome outcome) {
+  return {1, std::move(rule), std::move(name), std::move(outcome), {}};
+}
+
+Outcome check_versions(const loader::ElfFacts& facts) {
+  std::vector<std::string> late;
+  for (const loader::ElfVersion& need : facts.versions) {
+    for (const auto& [prefix, most] : kBaseline) {
+      if (!need.version.starts_with(prefix)) continue;
+      const std::string_view version = std::string_view(need.version).substr(prefix.size());
+      const bool number = !version.empty() && version[0] >= '0' && version[0] <= '9';
+      if (number ? !version_at_most(version, most) : version == "PRIVATE") {
+        late.push_back(need.version + " of " + need.library);
+      }
+    }
+  }
+  if (late.empty()) return pass();
+  return broken(fmt::format("newer than Debian 12: {}", fmt::join(late, ", ")));
+}
+
+Outcome check_constructors(const loader::ElfFacts& facts) {
+  // One is the compiler's own (frame_dummy).
+  if (facts.constructors <= 1) return pass();
+  return pass(
+      fmt::format("{} static constructors run before every check; they may only fill memory",
+                  facts.constructors - 1));
+}
+
+Outcome check_schema(const loader::AdapterFacts& adapter) {
+  auto value =
+      parse_json(adapter.config_schema, {.bytes_max = loader::kConfigSchemaMax, .depth_max = 64});
+  if (!value) return broken(adapter.id + ": config_schema is not JSON: " + value.error().detail);
+  if (value->is_object()) return pass();
+  return broken(adapter.id + ": config_schema is not a JSON object");
+}
+
+bool is_semantic_version(std::string_view text) {
+  int dots = 0;
+  std::size_t digits = 0;
+  for (const char c : text.substr(0, text.find_first_of("-+"))) {
+    if (c == '.' && digits > 0) {
+      ++dots;
+      digits = 0;
+    } else if (c >= '0' && c <= '9') {
+      ++digits;
+    } else {
+      return false;
+    }
+  }
+  return dots == 2 && digits > 0;
+}
+
+Outcome check_scan(const Subject& subject, const Described& first) {
+  auto best = first.scan;
+  for (int i = 1; i < kScanTries && best >= kScanMax; ++i) {
+    const auto again = describe(subject);
+    if (again) best = std::min(best, again->scan);
+  }
+  const std::string text =
+      fmt::format("{} ms to map and read, at most {}", best.count(), kScanMax.count());
+  return best < kScanMax ? pass(text) : broken(text);
+}
+
+Outcome check_manifest(const Subject& subject, const Described& described) {
+  if (!subject.manifest) return skip("no --manifest");
+  auto mapping = loader::SealedMapping::map(subject.file.fd.get());
+  if (!mapping) return broken(mapping.error().text());
+  const auto facts =
+      loader::verify_plugin_file(*subject.manifest, mapping->bytes(), subject.file.sha256);
+  if (!facts) return broken(facts.error().text());
+  const auto same = loader::match_adapters(*subject.manifest, described.adapters);
+  return same ? pass() : broken(same.error().text());
+}
+
+}  // namespace
+
+bool version_at_most(std::string_view version, std::string_view most) {
+  while (!version.empty() || !most.empty()) {
+    const auto next = [](std::string_view& text) {
+      const std::string_view part = text.substr(0, text.find('.'));
+      text.remove_prefix(std::min(text.size(), part.size() + 1));
+      unsigned value = 0;
+      std::from_chars(part.data(), part.data() + part.size(), value);
+      return value;
+    };
+    const unsigned left = next(version), right = next(most);
+    if (left != right) return left < right;
+  }
+  return true;
+}
+
+std::vector<Line> elf_checks(const Subject& subject) {
+  auto mapping = loader::SealedMapping::map(subject.file.fd.get());
+  if (!mapping) return {line("P4", "elf", broken(mapping.error().text()))};
+  const auto facts = loader::read_elf(mapping->bytes());
+  if (!facts) return {line("P4", "elf", broken(facts.error().text()))};
+  std::vector<Line> out;
+  for (const loader::Finding& finding : loader::plugin_elf_findings(*facts)) {
+    out.push_back(line(finding.rule, "elf", broken(finding.text)));
+  }
+  if (out.empty()) out.push_back(line("P4", "elf", pass()));
+  out.push_back(line("P4", "symbol-versions", check_versions(*facts)));
+  out.push_back(line("P4", "constructors", check_constructors(*facts)));
+  return out;
+}
+
+std::vector<Line> descriptor_checks(const Subject& subject, const Result<Described>& described) {
+  if (!described) return {line("ABI", "descriptor", broken(described.error().detail))};
+  std::vector<Line> out{line("ABI", "descriptor", pass())};
+  for (const loader::AdapterFacts& adapter : described->adapters) {
+    out.push_back(line("ABI", "config-schema", check_schema(adapter)));
+    out.push_back(
+        line("ABI", "version",
+             is_semantic_version(adapter.version)
+                 ? pass()
+                 : broken(adapter.id + ": version \"" + adapter.version + "\" is not semantic")));
+  }
+  out.push_back(line("ABI", "scan-time", check_scan(subject, *described)));
+  out.push_back(line("T4", "no-thread-when-mapped",
+                     described->threads > 1
+                         ? broken(fmt::format("{} threads after mapping", described->threads))
+                         : pass()));
+  out.push_back(line("ABI", "manifest", check_manifest(subject, *described)));
+  return out;
+}
+
+}  // namespace rap::check
