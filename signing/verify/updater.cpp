@@ -206,6 +206,7 @@ Status TufClient::Impl::push_children(std::vector<Visit>& stack, const Visit& vi
 
 Result<std::optional<TargetInfo>> TufClient::Impl::find_target(std::string_view path) {
   if (mode_ == Mode::none) return fail(Errc::unavailable, "no trusted metadata; refresh first");
+  if (auto status = check_target_path(path); !status) return fail(std::move(status.error()));
   std::vector<Visit> stack{{"targets", nullptr, 0}};
   std::set<std::string> visited;
   while (!stack.empty()) {

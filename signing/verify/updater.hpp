@@ -70,8 +70,8 @@ class TufClient {
   Status load_stored();
 
   // Searches targets and its delegations, in order and depth first; fetches delegated metadata as
-  // needed (after load_stored(): never). nullopt: no role lists it. Needs a refresh() or
-  // load_stored() that succeeded.
+  // needed (after load_stored(): never). nullopt: no role lists it. `invalid` when `path` is not a
+  // plain relative path. Needs a refresh() or load_stored() that succeeded.
   Result<std::optional<TargetInfo>> find_target(std::string_view path);
 
   // Everything that the top-level targets role lists, in path order.

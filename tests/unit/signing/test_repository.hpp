@@ -13,6 +13,7 @@
 #include "signing/sign/draft.hpp"
 #include "signing/sign/ed25519.hpp"
 #include "signing/verify/fetcher.hpp"
+#include "signing/verify/metadata.hpp"
 
 namespace rap::test {
 
@@ -144,7 +145,8 @@ class TestRepository {
   std::string serve(const std::string& role, const std::string& file) {
     const auto& version_value = bodies[role]["version"];
     const std::int64_t version = version_value.is_int64() ? version_value.as_int64() : 0;
-    const std::string name = role == "timestamp" ? role : std::to_string(version) + "." + role;
+    const std::string name =
+        role == "timestamp" ? role : std::to_string(version) + "." + tuf::encode_segment(role);
     fetcher.files["m/" + name + ".json"] = file;
     if (role == "snapshot") {
       bodies["timestamp"]["meta"].as_object()["snapshot.json"] = sign::meta_object(version, file);
