@@ -22,8 +22,14 @@ using Steady = std::chrono::steady_clock;
 struct SinkBody {
   struct value_type {
     const Fetcher::Sink* sink = nullptr;
-    std::uint64_t received = 0;
+    std::uint64_t left = 0;  // of what the body may have
     Status status;
+
+    Status take(ByteView bytes) {
+      if (bytes.size() > left) return fail(Errc::too_large, "HTTP body");
+      left -= bytes.size();
+      return (*sink)(bytes);
+    }
   };
 
   class reader {
@@ -41,13 +47,12 @@ struct SinkBody {
            it != boost::asio::buffer_sequence_end(buffers); ++it) {
         const boost::asio::const_buffer piece = *it;
         body_.status =
-            (*body_.sink)(ByteView(static_cast<const std::uint8_t*>(piece.data()), piece.size()));
+            body_.take(ByteView(static_cast<const std::uint8_t*>(piece.data()), piece.size()));
         if (!body_.status) {
           ec = http::make_error_code(http::error::body_limit);  // any code stops the parser
           return taken;
         }
         taken += piece.size();
-        body_.received += piece.size();
       }
       return taken;
     }
@@ -61,7 +66,7 @@ struct SinkBody {
 
 using Parser = http::response_parser<SinkBody>;
 
-Status check_head(const Parser& parser) {
+Status check_head(const Parser& parser, std::uint64_t body_max) {
   const unsigned code = parser.get().result_int();
   if (code == 404 || code == 403) return fail(Errc::not_found, "HTTP " + std::to_string(code));
   if (code != 200) return fail(Errc::unavailable, "HTTP " + std::to_string(code));
@@ -69,6 +74,7 @@ Status check_head(const Parser& parser) {
   if (!coding.empty() && !boost::beast::iequals(coding, "identity")) {
     return fail(Errc::unavailable, "content coding that was not asked for");
   }
+  if (parser.content_length().value_or(0) > body_max) return fail(Errc::too_large, "HTTP body");
   return {};
 }
 
@@ -119,8 +125,9 @@ Status HttpFetcher::get(const std::string& url_text, std::uint64_t body_max, con
 
   Parser parser;
   parser.header_limit(options_.header_max);
-  parser.body_limit(body_max);
+  parser.body_limit(boost::none);  // ours: the page that comes with a 404 may be of any length
   parser.get().body().sink = &sink;
+  parser.get().body().left = body_max;
 
   RateLimit rate(options_, body_max);
   bool head_checked = false;
@@ -146,12 +153,11 @@ Status HttpFetcher::get(const std::string& url_text, std::uint64_t body_max, con
         ec = {};
         break;
       }
-      if (ec == http::error::body_limit) return fail(Errc::too_large, "HTTP body");
       if (ec == http::error::header_limit) return fail(Errc::too_large, "HTTP header");
       if (ec) return fail(Errc::unavailable, "HTTP: " + ec.message());
       if (parser.is_header_done() && !head_checked) {
         head_checked = true;
-        if (auto status = check_head(parser); !status) return status;
+        if (auto status = check_head(parser, body_max); !status) return status;
         rate = RateLimit(options_, body_max);
       }
     }
