@@ -11,6 +11,9 @@ set(RAP_MAY_LINK_rap_loader "rap_base;rap_plugin_api")
 set(RAP_MAY_LINK_rap_fabric "rap_base;rap_net")
 set(RAP_MAY_LINK_rap_ipc "rap_base")
 set(RAP_MAY_LINK_rap_ipc_asio "rap_base;rap_ipc;rap_net")
+set(RAP_MAY_LINK_rap_sandbox "rap_base")
+set(RAP_MAY_LINK_rap_worker_lib
+    "rap_base;rap_frames;rap_ipc;rap_loader;rap_plugin_api;rap_sandbox")
 set(RAP_MAY_LINK_rap_agent_core "rap_base")
 
 # rap_check_layers(): looks at every rap_* library that has a row above.

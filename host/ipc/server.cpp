@@ -30,6 +30,7 @@ constexpr auto kHelloLimit = std::chrono::seconds(5);
 constexpr std::size_t kConnectionsMax = 4;
 // Enough for a minute of events of a busy session; an agent that reads none of them is gone.
 constexpr std::size_t kOutMax = 512;
+constexpr std::size_t kNotesMax = 64;
 constexpr std::size_t kEventsMax = 256;
 // Calls waiting for an agent that is away; a plugin that asks for more gets `exhausted`.
 constexpr std::size_t kCallsMax = 64;
@@ -219,7 +220,8 @@ void IpcServer::send_event(json::object event) {
 }
 
 void IpcServer::send_note(const json::object& note) {
-  if (agent_ != nullptr) send(*agent_, json::serialize(note), {});
+  // Notes give way to everything else.
+  if (agent_ != nullptr && agent_->out.size() < kNotesMax) send(*agent_, json::serialize(note), {});
 }
 
 void IpcServer::call(json::object body, std::vector<Fd> fds, std::chrono::milliseconds timeout,

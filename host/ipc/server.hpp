@@ -68,6 +68,7 @@ class IpcServer {
             CallDone done);
 
   bool agent_connected() const { return agent_ != nullptr; }
+  bool all_acknowledged() const { return events_.empty(); }
 
  private:
   struct Connection {

@@ -1,0 +1,183 @@
+// Who comes, who goes, who controls.
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "host/worker/hub/hub.hpp"
+
+namespace rap::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A viewer that could not take anything for this long is not watching.
+constexpr auto kBehindLimit = 30s;
+
+std::string now_text() {
+  return to_rfc3339(RealClock().now());
+}
+
+rap_attach attach_of(const Attachment& who) {
+  static constexpr std::uint32_t kNoEncodings[] = {0};
+  rap_attach out{};
+  out.size = sizeof out;
+  out.mode = who.request().mode == AttachMode::control ? RAP_ATTACH_CONTROL : RAP_ATTACH_VIEW;
+  out.attach_id = who.number();
+  out.width = who.hello().cols;
+  out.height = who.hello().rows;
+  out.encodings = kNoEncodings;
+  return out;
+}
+
+std::string error_name(rap_result result) {
+  return result == RAP_E_BUSY || result == RAP_E_RESOURCE ? "exhausted" : "unavailable";
+}
+
+}  // namespace
+
+void Hub::welcome(Attachment& fresh) {
+  frames::Welcome message;
+  message.session_id = session_id_;
+  message.attach_id = fresh.request().attach_id;
+  message.mode = name(fresh.request().mode);
+  message.state = name(state_);
+  if (controller_ != nullptr) message.controller = controller_->request().user_name;
+  message.cols = cols_;
+  message.rows = rows_;
+  fresh.send(message);
+}
+
+void Hub::admit(Attachment& fresh) {
+  if (fresh.request().mode == AttachMode::control) return admit_controller(fresh);
+  admit_viewer(fresh);
+}
+
+void Hub::admit_viewer(Attachment& fresh) {
+  welcome(fresh);
+  if (const rap_result shown = show(fresh, nullptr); shown < 0) return refuse(fresh, shown);
+  tell_person("view_joined", fresh, "");
+}
+
+void Hub::admit_controller(Attachment& fresh) {
+  Attachment* old = controller_;
+  // The picture is painted once, in the size it will have.
+  set_size(fresh.hello().cols, fresh.hello().rows);
+  controller_ = &fresh;  // what welcome says
+  welcome(fresh);
+  if (const rap_result shown = show(fresh, old); shown < 0) {
+    controller_ = old;
+    return refuse(fresh, shown);
+  }
+  const std::string at = now_text();
+  std::string previous;
+  if (old != nullptr) {
+    previous = old->request().user_name;
+    member_of(*old)->shown = false;
+    old->clear_data();
+    old->finish(frames::TakenOver{fresh.request().user_name, at});
+  }
+  tell_all(frames::ControllerChanged{fresh.request().user_name, at}, &fresh);
+  tell_person(old != nullptr ? "taken_over" : "attached", fresh, previous);
+  set_state(SessionState::active, "");
+  unblock();  // the one who did not read may be the one who left
+}
+
+// Makes the adapter paint for `fresh`, which becomes ready. What it emits meanwhile is for `fresh`.
+rap_result Hub::show(Attachment& fresh, Attachment* instead_of) {
+  drain_staged();  // older than the picture
+  const rap_attach who = attach_of(fresh);
+  fresh.set_phase(Attachment::Phase::ready);
+  capture_ = &fresh;
+  captured_bytes_ = 0;
+  const rap_result result =
+      instead_of != nullptr ? remote_.takeover(instead_of->number(), who) : remote_.attach(who);
+  capture_ = nullptr;
+  Member* member = member_of(fresh);
+  if (member != nullptr) member->shown = result >= 0;
+  return result;
+}
+
+void Hub::refuse(Attachment& fresh, rap_result why) {
+  fresh.finish(frames::ErrorMessage{error_name(why), "the adapter did not take the attachment"});
+}
+
+// `who` is no longer part of the session; its stream may still say goodbye.
+void Hub::leave(Attachment& who, bool tell) {
+  Member* member = member_of(who);
+  if (member == nullptr) return;
+  const bool shown = std::exchange(member->shown, false);
+  const bool controlled = controller_ == &who;
+  if (controlled) controller_ = nullptr;
+  if (!shown || over()) return;
+  (void)remote_.detach(who.number());
+  if (!tell) return;
+  tell_person(controlled ? "detached" : "view_left", who, "");
+  if (!controlled) return;
+  tell_all(frames::ControllerChanged{std::nullopt, now_text()}, &who);
+  set_state(SessionState::detached, "");
+  unblock();
+}
+
+void Hub::set_size(std::uint32_t cols, std::uint32_t rows) {
+  if (cols == cols_ && rows == rows_) return;
+  cols_ = cols;
+  rows_ = rows;
+  (void)remote_.resize(cols, rows);
+}
+
+void Hub::tell_all(const frames::HubMessage& message, const Attachment* except) {
+  for (Member& member : members_) {
+    const auto phase = member.attachment->phase();
+    const bool there = phase == Attachment::Phase::ready || phase == Attachment::Phase::waiting;
+    if (there && member.attachment.get() != except) member.attachment->send(message);
+  }
+}
+
+void Hub::tell_person(const char* kind, const Attachment& who, const std::string& previous) {
+  PersonEvent event;
+  event.kind = kind;
+  event.user_id = who.request().user_id;
+  event.user_name = who.request().user_name;
+  event.previous_user_name = previous;
+  event.mode = who.request().mode;
+  listener_.on_person(event);
+}
+
+void Hub::on_room(Attachment& from) {
+  if (&from == controller_) return unblock();
+  Member* member = member_of(from);
+  if (member == nullptr || !member->behind || from.queued() > 0) return;
+  // Not from inside the write that made the room.
+  loop_.post([self = self_, number = from.number()] {
+    if (*self == nullptr) return;
+    for (Member& known : (*self)->members_) {
+      if (known.attachment->number() == number && known.behind) {
+        return (*self)->resync(*known.attachment);
+      }
+    }
+  });
+}
+
+void Hub::fall_behind(Attachment& viewer) {
+  Member& member = *member_of(viewer);
+  member.behind = true;
+  ++counters_.resyncs;
+  viewer.clear_data();
+  member.behind_timer = loop_.timer(kBehindLimit, 0ms, [this, &member] {
+    member.behind_timer = 0;
+    log::warn("viewer did not keep up", {{"attach_id", member.attachment->request().attach_id}});
+    leave(*member.attachment, true);
+    member.attachment->finish(frames::ErrorMessage{"timeout", "the stream was too slow to watch"});
+  });
+}
+
+// The viewer has caught up: the picture it missed is painted anew, for it alone.
+void Hub::resync(Attachment& viewer) {
+  Member& member = *member_of(viewer);
+  member.behind = false;
+  if (member.behind_timer != 0) loop_.cancel(std::exchange(member.behind_timer, 0));
+  if (!viewer.ready() || !member.shown) return;
+  (void)remote_.detach(viewer.number());
+  viewer.renumber(next_number_++);
+  if (const rap_result shown = show(viewer, nullptr); shown < 0) refuse(viewer, shown);
+}
+
+}  // namespace rap::worker

@@ -1,0 +1,117 @@
+#include "host/worker/plugin_load.hpp"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include "base/json.hpp"
+#include "host/loader/plugin_loader.hpp"
+#include "host/loader/plugin_manifest.hpp"
+#include "host/loader/sealed_memfd.hpp"
+
+namespace rap::worker {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kGrantsMax = 32;
+
+bool contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+Result<std::vector<std::string>> texts(const json::array& array, std::size_t most) {
+  if (array.size() > most) return fail(Errc::too_large, "grants");
+  std::vector<std::string> out;
+  for (const json::value& value : array) {
+    if (!value.is_string()) return fail(Errc::invalid, "grants: texts only");
+    out.emplace_back(std::string_view(value.get_string()));
+  }
+  return out;
+}
+
+Result<loader::AdapterFacts> adapter_of(const loader::PluginManifest& manifest,
+                                        const std::string& id) {
+  for (const loader::AdapterFacts& facts : manifest.adapters) {
+    if (facts.id == id) return facts;
+  }
+  return fail(Errc::not_found, "the manifest has no adapter " + id);
+}
+
+Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter,
+                                            const std::vector<std::string>& granted) {
+  std::vector<std::string> out;
+  for (const std::string& need : adapter.needs) {
+    if (!contains(granted, need)) {
+      return fail(Errc::forbidden, adapter.id + " needs " + need + ", which was not granted");
+    }
+    out.push_back(need);
+  }
+  for (const std::string& want : adapter.wants) {
+    if (contains(granted, want)) out.push_back(want);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<LoadRequest> parse_load(const json::object& body) {
+  LoadRequest out;
+  auto sha256 = json_string(body, "sha256");
+  auto length = json_int(body, "length");
+  auto adapter = json_string(body, "adapter");
+  auto manifest = json_object(body, "manifest");
+  auto grants = json_array(body, "grants");
+  auto organization = json_string(body, "organization");
+  if (!sha256) return fail(sha256.error());
+  if (!length) return fail(length.error());
+  if (!adapter) return fail(adapter.error());
+  if (!manifest) return fail(manifest.error());
+  if (!grants) return fail(grants.error());
+  if (!organization) return fail(organization.error());
+  const std::string mode = json_string_or_none(body, "mode").value_or("session");
+  if (mode != "session") return fail(Errc::unsupported, "mode " + mode + ": only session");
+  auto list = texts(**grants, kGrantsMax);
+  if (!list) return fail(list.error());
+  out.sha256 = *sha256;
+  out.length = *length;
+  out.adapter = *adapter;
+  out.manifest = json::serialize(**manifest);
+  out.grants = *std::move(list);
+  out.organization = *organization;
+  const json::value* config = body.if_contains("config");
+  out.config = config != nullptr && config->is_object() ? json::serialize(*config) : "{}";
+  return out;
+}
+
+Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& report) {
+  auto manifest = loader::parse_plugin_manifest(request.manifest);
+  if (!manifest) return fail(manifest.error(), "manifest");
+  auto sealed = loader::adopt_sealed(std::move(memfd));
+  if (!sealed) return fail(sealed.error());
+  if (static_cast<std::int64_t>(sealed->size) != request.length ||
+      to_hex(sealed->sha256) != request.sha256) {
+    return fail(Errc::mismatch, "the descriptor does not hold the bytes the agent named");
+  }
+  if (auto same = loader::match_file(*manifest, sealed->size, sealed->sha256); !same) {
+    return fail(same.error());
+  }
+  auto adapter = adapter_of(*manifest, request.adapter);
+  if (!adapter) return fail(adapter.error());
+  auto grants = grants_for(*adapter, request.grants);
+  if (!grants) return fail(grants.error());
+
+  if (auto closed = sandbox::stage_one(report); !closed) return fail(closed.error());
+  auto library = loader::load_plugin(std::move(sealed->fd));
+  if (!library) return fail(library.error());
+  if (auto same = loader::match_adapters(*manifest, library->adapters); !same) {
+    return fail(same.error());
+  }
+  if (library->plugin->warm_up != nullptr) {
+    const rap_result warm = library->plugin->warm_up();
+    if (warm != RAP_OK) return fail(Errc::unavailable, "warm_up: " + std::to_string(warm));
+  }
+  return Loaded{library->plugin, adapter->fork_safe, *std::move(grants)};
+}
+
+}  // namespace rap::worker

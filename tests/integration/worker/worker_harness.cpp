@@ -1,0 +1,347 @@
+#include "tests/integration/worker/worker_harness.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "base/crypto.hpp"
+#include "base/id.hpp"
+#include "base/json.hpp"
+#include "host/loader/plugin_manifest.hpp"
+#include "host/loader/sealed_memfd.hpp"
+
+namespace rap::test {
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kCall = 10s;
+
+int left_ms(Clock::time_point deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+  return static_cast<int>(std::max<long>(0, left.count()));
+}
+
+[[noreturn]] void exec_worker(int listening, int memfd, int log) {
+  // Away from 3, 4, 5 first.
+  const int sources[] = {fcntl(listening, F_DUPFD, 20), fcntl(memfd, F_DUPFD, 20),
+                         fcntl(log, F_DUPFD, 20)};
+  for (int i = 0; i < 3; ++i) dup2(sources[i], 3 + i);
+  char* const environment[] = {nullptr};
+  const char* const arguments[] = {RAP_BIN_DIR "/rap-worker", "--instance", "test", nullptr};
+  execve(arguments[0], const_cast<char* const*>(arguments), environment);
+  _exit(127);
+}
+
+}  // namespace
+
+std::string zoo(const std::string& name) {
+  return std::string(RAP_TEST_OUT_DIR "/zoo/") + name + ".so";
+}
+std::string example(const std::string& name) {
+  return std::string(RAP_PLUGIN_OUT_DIR "/") + name + ".so";
+}
+
+// ---- TestClient ----
+
+TestClient::TestClient(Fd stream) : stream_(std::move(stream)) {}
+
+void TestClient::send_raw(ByteView bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = send(stream_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n <= 0) return;
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void TestClient::send_control(const frames::ClientMessage& message) {
+  send_raw(frames::make_control_frame(frames::to_json(message), ++seq_[0]));
+}
+
+void TestClient::send_input(std::string_view bytes) {
+  frames::FrameHeader header;
+  header.channel = frames::Channel::input;
+  header.seq = ++seq_[2];
+  send_raw(frames::make_frame(header, as_bytes(bytes)));
+}
+
+bool TestClient::read_more(int timeout_ms) {
+  if (ended_ || !stream_) return false;
+  pollfd wait{stream_.get(), POLLIN, 0};
+  if (poll(&wait, 1, timeout_ms) <= 0) return false;
+  const auto room = reader_.prepare();
+  const ssize_t n = recv(stream_.get(), room.data(), room.size(), 0);
+  if (n <= 0) {
+    ended_ = true;
+    return false;
+  }
+  reader_.commit(static_cast<std::size_t>(n));
+  return take_frames();
+}
+
+bool TestClient::take_frames() {
+  while (true) {
+    auto frame = reader_.next();
+    if (!frame) {
+      ended_ = true;
+      return false;
+    }
+    if (!*frame) return true;
+    const auto& [header, payload] = **frame;
+    if (header.channel == frames::Channel::control) {
+      if (auto message = frames::parse_hub_message(as_text(payload))) messages_.push_back(*message);
+      continue;
+    }
+    if ((header.flags & frames::kFlagKey) != 0) ++key_frames_;
+    if (keep_) output_ += as_text(payload);
+    dropped_bytes_ += payload.size();
+  }
+}
+
+std::optional<frames::HubMessage> TestClient::next_message(int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (messages_.empty()) {
+    if (!read_more(left_ms(deadline)) && messages_.empty()) return std::nullopt;
+  }
+  auto out = messages_.front();
+  messages_.pop_front();
+  return out;
+}
+
+bool TestClient::wait_output(std::string_view text, int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (output_.find(text) == std::string::npos) {
+    if (!read_more(left_ms(deadline))) return output_.find(text) != std::string::npos;
+  }
+  return true;
+}
+
+bool TestClient::wait_end(int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (!ended_ && left_ms(deadline) > 0) read_more(left_ms(deadline));
+  return ended_;
+}
+
+std::size_t TestClient::drain(std::size_t bytes, int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  dropped_bytes_ = 0;
+  keep_ = false;
+  while (dropped_bytes_ < bytes && read_more(left_ms(deadline))) {
+  }
+  keep_ = true;
+  return dropped_bytes_;
+}
+
+// ---- TestWorker ----
+
+TestWorker::TestWorker(const std::string& plugin_file) : plugin_file_(plugin_file) {
+  char pattern[] = "/tmp/rap-worker-test-XXXXXX";
+  directory_ = mkdtemp(pattern);
+  nonce_ = to_hex(random_bytes(16));
+  auto listening = ipc::listen_at(directory_ + "/zygote.sock");
+  auto sealed = loader::seal_file(plugin_file);
+  if (!listening || !sealed) throw std::runtime_error("harness: " + plugin_file);
+  sha256_ = to_hex(sealed->sha256);
+  length_ = sealed->size;
+  const Fd log(
+      ::open((directory_ + "/log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
+  pid_ = fork();
+  if (pid_ == 0) exec_worker(listening->get(), sealed->fd.get(), log.get());
+  agent_ = connect_again();
+}
+
+TestWorker::~TestWorker() {
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+std::unique_ptr<ipc::BlockingClient> TestWorker::connect_again() {
+  auto socket = ipc::connect_to(directory_ + "/zygote.sock");
+  if (!socket) throw std::runtime_error(socket.error().text());
+  return std::make_unique<ipc::BlockingClient>(*std::move(socket));
+}
+
+std::unique_ptr<ipc::BlockingClient> TestWorker::connect_session(const TestSession& session) {
+  auto socket = ipc::connect_to(session.path);
+  if (!socket) throw std::runtime_error(socket.error().text());
+  return std::make_unique<ipc::BlockingClient>(*std::move(socket));
+}
+
+Result<ipc::Message> TestWorker::hello(std::int64_t fence) {
+  return agent_->hello(nonce_, fence, kCall);
+}
+
+Result<ipc::Message> TestWorker::load(LoadOptions options) {
+  loader::PluginManifest manifest;
+  manifest.product = "plugin.rap.test";
+  manifest.version = "1.0.0";
+  manifest.release_seq = 1;
+  manifest.abi_major = 1;
+  manifest.dt_needed = {"libc.so.6"};
+  loader::ManifestVariant variant;
+  variant.os = "linux";
+  variant.arch = loader::this_arch();
+  variant.libc = "glibc";
+  variant.target = "rel/plugin.rap.test/1.0.0/linux-" + variant.arch + "-glibc.so";
+  variant.length = length_;
+  auto digest = from_hex(sha256_);
+  std::copy(digest->begin(), digest->end(), variant.sha256.begin());
+  manifest.variants = {variant};
+  loader::AdapterFacts adapter;
+  adapter.id = options.adapter;
+  adapter.roles = options.roles;
+  adapter.needs = options.needs;
+  adapter.wants = options.wants;
+  adapter.provides = {"rap.adapter.session/1"};
+  adapter.profile = "net.none";
+  adapter.share = 2;
+  adapter.fork_safe = options.fork_safe;
+  manifest.adapters = {adapter};
+  json::array grants;
+  for (const std::string& grant : options.grants) grants.emplace_back(grant);
+  std::string sha256 = sha256_;
+  if (options.flip_hash) sha256[0] = sha256[0] == '0' ? '1' : '0';
+  json::object body = {{"op", "load"},
+                       {"sha256", sha256},
+                       {"length", length_},
+                       {"adapter", options.adapter},
+                       {"manifest", *parse_json(loader::to_json(manifest))},
+                       {"grants", grants},
+                       {"organization", "org_test"},
+                       {"config", json::object{}},
+                       {"mode", "session"}};
+  return agent_->call(body, {}, kCall);
+}
+
+Result<TestSession> TestWorker::fork_session() {
+  TestSession out;
+  out.id = new_id_text("ses_");
+  out.path = directory_ + "/" + out.id + ".sock";
+  out.nonce = to_hex(random_bytes(16));
+  auto listening = ipc::listen_at(out.path);
+  if (!listening) return fail(listening.error());
+  json::object body = {{"op", "fork"}, {"session", out.id}};
+  const int fds[] = {listening->get()};
+  auto forked = agent_->call(body, fds, kCall);
+  if (!forked) return fail(forked.error());
+  listening->reset();  // as the agent does: when the session dies its socket dies with it
+  out.pid = *json_int(*forked->body, "pid");
+  out.in_place = *json_bool(*forked->body, "in_place");
+  if (!forked->fds.empty()) out.pidfd = std::move(forked->fds.front());
+  out.agent = connect_session(out);
+  auto hello = out.agent->hello(out.nonce, 1, kCall);
+  if (!hello) return fail(hello.error());
+  return out;
+}
+
+Result<ipc::Message> TestWorker::open(TestSession& session, const std::string& target) {
+  json::object body = {{"op", "open"},
+                       {"session", session.id},
+                       {"organization", "org_test"},
+                       {"resource", target},
+                       {"target", target},
+                       {"secret_ref", ""},
+                       {"options", json::object{}},
+                       {"cols", 80},
+                       {"rows", 24}};
+  return session.agent->call(body, {}, kCall);
+}
+
+Result<TestClient> TestWorker::attach(TestSession& session, const char* mode,
+                                      const std::string& user) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail(Errc::internal, "socketpair");
+  }
+  Fd mine(ends[0]);
+  const Fd theirs(ends[1]);
+  json::object body = {{"op", "attach"},
+                       {"attach_id", new_id_text("att_")},
+                       {"mode", mode},
+                       {"user_id", "usr_" + user},
+                       {"user_name", user}};
+  const int fds[] = {theirs.get()};
+  auto attached = session.agent->call(body, fds, kCall);
+  if (!attached) return fail(attached.error());
+  return TestClient(std::move(mine));
+}
+
+Result<TestClient> TestWorker::join(TestSession& session, const char* mode, const std::string& user,
+                                    std::uint32_t cols, std::uint32_t rows) {
+  auto client = attach(session, mode, user);
+  if (!client) return client;
+  client->send_control(frames::Hello{1, cols, rows, "xterm"});
+  if (!client->next<frames::Welcome>()) return fail(Errc::timeout, "no welcome");
+  return client;
+}
+
+std::optional<json::object> TestWorker::event(ipc::BlockingClient& from, const char* op,
+                                              int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (true) {
+    auto message = from.next_message(std::chrono::milliseconds(left_ms(deadline)));
+    if (!message) return std::nullopt;
+    if (message->op == op) return json::object(*message->body);
+  }
+}
+
+bool TestWorker::wait_state(TestSession& session, const std::string& state, int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (auto seen = event(*session.agent, "state", left_ms(deadline))) {
+    if (*json_string(*seen, "state") == state) return true;
+  }
+  return false;
+}
+
+int TestWorker::wait_exit(int timeout_ms) {
+  const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  while (true) {
+    int status = 0;
+    if (waitpid(pid_, &status, WNOHANG) == pid_) {
+      pid_ = -1;
+      return status;
+    }
+    if (left_ms(deadline) == 0) return -1;
+    std::this_thread::sleep_for(5ms);
+  }
+}
+
+std::vector<pid_t> TestWorker::inner_pids() const {
+  std::vector<pid_t> out;
+  std::vector<pid_t> look = {pid_};
+  while (!look.empty()) {
+    const pid_t pid = look.back();
+    look.pop_back();
+    const std::string number = std::to_string(pid);
+    std::ifstream children("/proc/" + number + "/task/" + number + "/children");
+    for (pid_t child = 0; children >> child;) {
+      out.push_back(child);
+      look.push_back(child);
+    }
+  }
+  return out;
+}
+
+std::string TestWorker::log_text() const {
+  std::ifstream in(directory_ + "/log");
+  std::stringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+}  // namespace rap::test

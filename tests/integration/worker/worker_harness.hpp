@@ -1,0 +1,133 @@
+// Starts a real rap-worker the way the agent does, and plays agent and clients.
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/json.hpp>
+
+#include "contracts/frames/control.hpp"
+#include "contracts/frames/reader.hpp"
+#include "host/ipc/blocking_client.hpp"
+
+namespace rap::test {
+
+// One client's end of an attachment.
+class TestClient {
+ public:
+  explicit TestClient(Fd stream);
+
+  void send_control(const frames::ClientMessage& message);
+  void send_input(std::string_view bytes);
+  void send_raw(ByteView bytes);
+  void close() { stream_.reset(); }
+
+  // The next hub message; other frames that come before are appended to output().
+  std::optional<frames::HubMessage> next_message(int timeout_ms = 5000);
+  // Skips until a message of that type.
+  template <typename T>
+  std::optional<T> next(int timeout_ms = 5000) {
+    while (auto message = next_message(timeout_ms)) {
+      if (auto* wanted = std::get_if<T>(&*message)) return *wanted;
+    }
+    return std::nullopt;
+  }
+  // Reads until output() contains `text`.
+  bool wait_output(std::string_view text, int timeout_ms = 5000);
+  // Reads until the stream ends; false at the timeout.
+  bool wait_end(int timeout_ms = 5000);
+  // Reads that many payload bytes without keeping them.
+  std::size_t drain(std::size_t bytes, int timeout_ms);
+
+  const std::string& output() const { return output_; }
+  int key_frames() const { return key_frames_; }
+
+ private:
+  // False: end or timeout.
+  bool read_more(int timeout_ms);
+  bool take_frames();
+
+  Fd stream_;
+  frames::FrameReader reader_{frames::Direction::to_client};
+  std::deque<frames::HubMessage> messages_;
+  std::string output_;
+  std::size_t dropped_bytes_ = 0;
+  bool keep_ = true;
+  int key_frames_ = 0;
+  bool ended_ = false;
+  std::array<std::uint64_t, frames::kChannelCount> seq_{};
+};
+
+struct TestSession {
+  std::string id;
+  std::string path;
+  std::int64_t pid = 0;  // in the zygote's namespace
+  Fd pidfd;
+  bool in_place = false;
+  std::unique_ptr<ipc::BlockingClient> agent;
+  std::string nonce;
+};
+
+struct LoadOptions {
+  std::string adapter;
+  std::vector<std::string> grants = {"rap.host.session/1", "rap.host.log/1", "rap.host.loop/1"};
+  bool fork_safe = true;
+  bool flip_hash = false;
+  std::vector<std::string> roles = {"zoo-worker"};
+  std::vector<std::string> needs = {"rap.host.session/1"};
+  std::vector<std::string> wants = {"rap.host.log/1", "rap.host.loop/1"};
+};
+
+class TestWorker {
+ public:
+  explicit TestWorker(const std::string& plugin_file);
+  ~TestWorker();
+
+  Result<ipc::Message> hello(std::int64_t fence = 1);
+  Result<ipc::Message> load(LoadOptions options);
+  // Fork, connect, hello.
+  Result<TestSession> fork_session();
+  // open with defaults.
+  Result<ipc::Message> open(TestSession& session, const std::string& target = "res_test");
+  // A client, attached; the hello is the caller's.
+  Result<TestClient> attach(TestSession& session, const char* mode, const std::string& user);
+  // attach, hello, welcome.
+  Result<TestClient> join(TestSession& session, const char* mode, const std::string& user,
+                          std::uint32_t cols = 80, std::uint32_t rows = 24);
+
+  // The next event with that op; skips others.
+  static std::optional<boost::json::object> event(ipc::BlockingClient& from, const char* op,
+                                                  int timeout_ms = 5000);
+  // Waits for a state event.
+  static bool wait_state(TestSession& session, const std::string& state, int timeout_ms = 5000);
+
+  std::unique_ptr<ipc::BlockingClient> connect_again();
+  static std::unique_ptr<ipc::BlockingClient> connect_session(const TestSession& session);
+
+  ipc::BlockingClient& agent() { return *agent_; }
+  pid_t pid() const { return pid_; }  // the anchor
+  const std::string& nonce() const { return nonce_; }
+  // waitpid; -1 at the timeout.
+  int wait_exit(int timeout_ms);
+  // Outside pids of the processes inside, innermost last: zygote first, then sessions.
+  std::vector<pid_t> inner_pids() const;
+  std::string log_text() const;
+
+ private:
+  std::string directory_;
+  std::string plugin_file_;
+  std::string nonce_;
+  Fd memfd_;
+  std::string sha256_;
+  std::uint64_t length_ = 0;
+  pid_t pid_ = -1;
+  std::unique_ptr<ipc::BlockingClient> agent_;
+};
+
+std::string zoo(const std::string& name);
+std::string example(const std::string& name);
+
+}  // namespace rap::test
