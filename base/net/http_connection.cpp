@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "base/net/asio_error.hpp"
+#include "base/net/cancellation.hpp"
 
 namespace rap::net {
 
@@ -64,7 +65,7 @@ void HttpConnection::abort() {
   aborted_ = true;
   input_ended_ = true;
   stream_->close();
-  if (cancel_handler_) cancel_handler_->emit(asio::cancellation_type::terminal);
+  if (cancel_handler_) cancel_task(executor_, cancel_handler_);
   space_.set();
   news_.set();
 }
@@ -93,7 +94,7 @@ Task<void> HttpConnection::read_loop(std::shared_ptr<HttpConnection> self) {
   }
   self->input_ended_ = true;
   // A client that goes away while we work for it: nobody waits for the answer.
-  if (self->cancel_handler_) self->cancel_handler_->emit(asio::cancellation_type::terminal);
+  if (self->cancel_handler_) cancel_task(self->executor_, self->cancel_handler_);
   self->news_.set();
 }
 
@@ -222,7 +223,7 @@ Task<HttpResponse> HttpConnection::run_handler(const HttpRequest& request) {
     if (outcome->ended) break;
     if (late || input_ended_) {
       // Too late, or nobody waits for the answer. It uses `request`: only its end ends the wait.
-      signal->emit(asio::cancellation_type::terminal);
+      cancel_task(executor_, signal);
       co_await news_.wait_for(milliseconds(100));
       continue;
     }

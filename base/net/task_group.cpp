@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/net/asio_error.hpp"
+#include "base/net/cancellation.hpp"
 #include "base/net/event.hpp"
 
 namespace rap::net {
@@ -32,7 +33,7 @@ struct TaskGroup::State {
     std::vector<std::shared_ptr<asio::cancellation_signal>> signals;
     signals.reserve(running.size());
     for (auto& [number, signal] : running) signals.push_back(signal);
-    for (auto& signal : signals) signal->emit(asio::cancellation_type::terminal);
+    for (auto& signal : signals) cancel_task(executor, std::move(signal));
   }
 };
 
