@@ -106,13 +106,15 @@ class Platform:
     def release_root(self):
         return self.storage / "metadata" / "1.root.json"
 
-    def publish(self, product, version, plugin, sequence):
+    def publish(self, product, version, plugin, sequence, channel="current"):
+        """Signs the plugin into R and lets the control plane read R; the variant of the manifest."""
         work = self.folder / "publish" / f"{product}-{version}"
         work.mkdir(parents=True, exist_ok=True)
         manifest = work / "manifest.json"
         self.run("rap-plugin-check", "manifest", plugin, "--product", product, "--version", version,
                  "--seq", sequence, "--out", manifest)
-        self.sign("publish", "--manifest", manifest, "--artifact", plugin, "--channel", "current")
+        self.sign("publish", "--manifest", manifest, "--artifact", plugin,
+                  *(["--channel", channel] if channel else []))
         self.api.post("/v1/releases/sync")
         return json.loads(manifest.read_text())["variants"][0]
 
