@@ -1,25 +1,29 @@
 """`./dev bench [NAME..]`: the figures of the product beside their peers, measured in turns in one run.
 
-Nothing is asserted: this prints what was seen on this machine now. Names: load idle cat echo reattach heartbeats zygote.
+Nothing is asserted: this prints what was seen on this machine now. Names: load idle cat echo reattach heartbeats zygote
+memory.
 """
 
 import json
 import os
 import pathlib
 import pty
+import re
 import select
 import subprocess
 import sys
+import tempfile
 import time
 
-from devtools import process, story
+from devtools import bench_zygote, process, story
 from devtools.build import FOLDER, build
 from devtools.platform import Platform
+from devtools.postgres import BIN, Postgres
 from devtools.process import Failed
 from devtools.steps import Steps
 from devtools.up import Busy, Place
 
-NAMES = ("load", "idle", "cat", "echo", "reattach", "heartbeats", "zygote")
+NAMES = ("load", "idle", "cat", "echo", "reattach", "heartbeats", "zygote", "memory")
 CAT_BYTES = 256 << 20
 CAT_ROUNDS = 3
 ECHO_KEYS = 400
@@ -27,6 +31,7 @@ ECHO_ROUNDS = 3
 ECHO_PAUSE_S = 0.005  # a fast typist is 20 times slower; this keeps a run short
 REATTACH_ROUNDS = 100
 IDLE_WINDOW_S = 30
+HEARTBEAT_S = 10
 BENCH_PROGRAM_S = 300
 
 
@@ -219,6 +224,59 @@ class Bench:
                            f"read+sha256+dlopen {row['peer_ms']:.2f} ms",
                            f"{row['ours_ms'] / row['peer_ms']:.2f}", "<= 1.15")
 
+    def heartbeats(self):
+        """One connection writing batches against pgbench's single rows, with one client and with four."""
+        with tempfile.TemporaryDirectory(prefix="rap-bench-") as folder:
+            postgres = Postgres(pathlib.Path(folder) / "pg").start()
+            try:
+                url = postgres.create_database("bench")
+                ours = program("heartbeats_bench", url, HEARTBEAT_S)[0]["rows_per_s"]
+                script = pathlib.Path(folder) / "upsert.sql"
+                script.write_text(UPSERT)
+                for clients in (1, 4):
+                    done = subprocess.run(
+                        [BIN / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T",
+                         str(HEARTBEAT_S), "-f", script, "bench"], capture_output=True, text=True,
+                        env={**postgres.env(), "PGOPTIONS": "-c synchronous_commit=off"})
+                    found = re.search(r"tps = ([\d.]+)", done.stdout)
+                    if not found:
+                        raise Failed(f"pgbench: {done.stderr.strip()}")
+                    peer = float(found.group(1))
+                    self.table.add(f"heartbeats, batched, log and latest ({clients} pgbench client"
+                                   f"{'s' if clients > 1 else ''})", f"{ours:.0f} rows/s",
+                                   f"pgbench {peer:.0f} rows/s", f"{ours / peer:.1f}", ">= 6")
+            finally:
+                postgres.stop()
+
+    def zygote(self):
+        seen = bench_zygote.measure(FOLDER["release"] / "bin", FOLDER["release"] / "plugins" / "ssh.so",
+                                    story.PRODUCT)
+        ours, peer = median(seen["fork_ms"]), median(seen["exec_ms"])
+        self.table.add("session worker ready", f"{ours:.2f} ms fork", f"exec and load {peer:.1f} ms",
+                       f"{ours / peer:.3f}", "<= 0.1")
+
+    def memory(self):
+        """Private memory of the worker of one open session, by the kernel's account."""
+        before = set(workers(self.platform))
+        terminal = self.rapctl()
+        new = [pid for pid in workers(self.platform) if pid not in before]
+        private = max((rollup_kb(pid, "Private_Dirty") for pid in new), default=0)
+        terminal.close()
+        self.end_sessions()
+        self.table.add("private memory of an open ssh session", f"{private / 1024:.2f} MB", "-", "-",
+                       "<= 1 MB over the library")
+
+
+UPSERT = r"""\set node random(0, 9999)
+insert into node_heartbeat_latest (node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
+  director_version, payload)
+values ('nod_' || lpad(:node::text, 26, '0'), 'cls_bench', '6b1f0c2e-0000-4000-8000-000000000001', now(), now(),
+  '0.1.0', '10.0.0.1:7444', 0, '{"load":{"cpu":0.25,"memory_used_kb":812345,"memory_total_kb":16384000},"sandbox_layers":[]}')
+on conflict (node_id) do update set boot_id = excluded.boot_id, sent_at = excluded.sent_at,
+  received_at = excluded.received_at, agent_version = excluded.agent_version, mesh_endpoint = excluded.mesh_endpoint,
+  director_version = excluded.director_version, payload = excluded.payload;
+"""
+
 
 def program(name, *arguments):
     done = subprocess.run([FOLDER["release"] / "bench" / name, *map(str, arguments)], capture_output=True,
@@ -240,7 +298,26 @@ def status_kb(pid, key):
     return 0
 
 
-NEEDS_PLATFORM = ("idle", "cat", "echo", "reattach")
+def workers(platform):
+    """Processes of rap-worker below us: zygotes and sessions."""
+    found = []
+    for pid in process.descendants_of(os.getpid()):
+        try:
+            if os.readlink(f"/proc/{pid}/exe") == str(platform.bin / "rap-worker"):
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def rollup_kb(pid, key):
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    return 0
+
+
+NEEDS_PLATFORM = ("idle", "cat", "echo", "reattach", "memory")
 
 
 def main(arguments):
