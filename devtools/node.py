@@ -74,7 +74,7 @@ class Node:
         return self.enroll.wait_ready(self.join_request, READY_S, "its join request")
 
     def approve(self, request):
-        approved = self.platform.api.post(f"/v1/join-requests/{request['id']}/approve", {})
+        approved = self.platform.rapctl_json("join-request", "approve", request["id"])
         self.id = approved["node_id"]
         wait_until(lambda: not self.enroll.alive(), READY_S, "the agent to take its certificate", self.enroll.log)
         if self.enroll.popen.returncode != 0:

@@ -87,6 +87,10 @@ class Platform:
     def rapctl(self, *arguments):
         return self.run("rapctl", *arguments)
 
+    def rapctl_json(self, *arguments):
+        """What the API answered, as rapctl passes it on."""
+        return json.loads(self.run("rapctl", "-o", "json", *arguments))
+
     def env(self):
         """What a person's shell has after eval "$(./dev env)"."""
         path = f"{self.bin}:{os.environ.get('PATH', '/usr/bin:/bin')}"
@@ -115,7 +119,7 @@ class Platform:
                  "--seq", sequence, "--out", manifest)
         self.sign("publish", "--manifest", manifest, "--artifact", plugin,
                   *(["--channel", channel] if channel else []))
-        self.api.post("/v1/releases/sync")
+        self.rapctl("release", "sync")
         return json.loads(manifest.read_text())["variants"][0]
 
     # Control plane.
@@ -166,12 +170,14 @@ class Platform:
             self.make_resource(name, self.sshd.invoker, "publickey", self.sshd.client_key.read_text())
 
     def make_resource(self, name, user, auth, value, **options):
-        base = f"/v1/organizations/{self.organization_id}"
-        secret = self.api.post(f"{base}/secrets", {"name": f"{name} secret", "value": value})
-        made = self.api.post(f"{base}/resources", {
-            "name": name, "protocol": "ssh", "cluster_id": self.cluster_id,
-            "target": {"host": "127.0.0.1", "port": self.sshd.port}, "secret_ref": secret["id"],
-            "options": {"user": user, "auth": auth, "known_hosts": [self.sshd.known_host], **options}})
+        file = self.secrets / f"{name}-login"
+        self.write_secret(file, value.removesuffix("\n"))
+        secret = self.rapctl_json("secret", "put", f"{name}-login", "--from-file", file, "--organization",
+                                  self.organization_id)
+        made = self.rapctl_json(
+            "resource", "create", "--name", name, "--cluster", self.cluster_id, "--organization",
+            self.organization_id, "--target", f"127.0.0.1:{self.sshd.port}", "--secret", secret["id"], "--options",
+            json.dumps({"user": user, "auth": auth, "known_hosts": [self.sshd.known_host], **options}))
         self.resources[name] = made["id"]
         return made
 

@@ -25,19 +25,21 @@ def owner_path(steps, platform):
         step.detail = api.get("/v1/auth/whoami").get("login", platform.owner)
 
     with steps.step("create cluster") as step:
-        cluster = api.post("/v1/clusters", {"name": "Demo cluster", "slug": "demo"})
+        cluster = platform.rapctl_json("cluster", "create", "--name", "Demo cluster", "--slug", "demo")
         platform.cluster_id = cluster["id"]
         step.detail = cluster["id"]
 
     with steps.step("create organization") as step:
-        organization = api.post("/v1/organizations", {"name": "Demo organization", "slug": "demo"})
+        organization = platform.rapctl_json("organization", "create", "--name", "Demo organization", "--slug",
+                                            "demo")
         platform.organization_id = organization["id"]
-        api.post(f"/v1/organizations/{organization['id']}/memberships",
-                 {"user_id": api.get("/v1/auth/whoami")["id"], "role": "admin"})
+        platform.rapctl("membership", "add", platform.owner, "--role", "admin", "--organization",
+                        organization["id"])
         step.detail = organization["id"]
 
     with steps.step("join token") as step:
-        made = node.make_token(scope={"roles": ["ssh-worker"]})
+        made = platform.rapctl_json("join-token", "create", "--ttl", 600, "--max-uses", 1, "--role", "ssh-worker")
+        platform.write_secret(node.token_file, made["token"])
         if not re.fullmatch(r"rapjoin1\.[\w-]+\.[\w-]+\.[\w-]+", made["token"]):
             raise Failed("the join token does not look like one")
         step.detail = "one use, ten minutes"
@@ -60,7 +62,9 @@ def owner_path(steps, platform):
         step.detail = f"{PRODUCT} {VERSION}, {release['length']} bytes, sha256 {release['sha256'][:16]}.."
 
     with steps.step("assign role ssh-worker") as step:
-        platform.assignment_id = node.assign("ssh-worker", platform.organization_id)
+        assignment = platform.rapctl_json("role", "assign", "ssh-worker", "--node", node.id, "--organization",
+                                          platform.organization_id)
+        platform.assignment_id = assignment["id"]
         step.detail = platform.assignment_id
 
     with steps.step("agent downloads, verifies and loads it in a worker") as step:
