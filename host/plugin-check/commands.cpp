@@ -145,6 +145,10 @@ Result<loader::PluginManifest> make_manifest(const ManifestCommand& command,
 int check_command(const CheckCommand& command) {
   auto subject = open_subject(command.plugin, command.manifest);
   if (!subject) return complain(subject.error());
+  if (auto options = parse_json(command.session_options); !options || !options->is_object()) {
+    return complain({Errc::invalid, "--session-options: a JSON object"});
+  }
+  subject->session_options = command.session_options;
   subject->limit = std::chrono::milliseconds(command.limit_ms);
   const auto lines = run_checks(*subject, command.run);
   const Count total = count(lines);

@@ -13,6 +13,7 @@ namespace rap::check {
 struct CheckCommand {
   std::string plugin;
   std::string manifest;  // path, or empty
+  std::string session_options = "{}";
   RunOptions run;
   std::int64_t limit_ms = 5000;
   bool json = false;

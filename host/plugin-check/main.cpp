@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 3))
       ->capture_default_str();
   app.add_option("--manifest", check.manifest, "a release manifest the plugin must agree with");
+  app.add_option("--session-options", check.session_options,
+                 "JSON object that sessions of level 3 are opened with");
   app.add_option("--only", check.run.only, "rules (T4) or check names, separated by commas")
       ->delimiter(',');
   app.add_option("--limit-ms", check.limit_ms, "time for one check")

@@ -24,16 +24,17 @@ Outcome from_text(const std::string& text) {
 }
 
 // In the box: the order of a real worker.
-Outcome in_box(Box& box, int fd, const loader::AdapterFacts& facts, const BoxedCheck& check) {
+Outcome in_box(Box& box, const Subject& subject, const loader::AdapterFacts& facts,
+               const BoxedCheck& check) {
   ProcessState before = ProcessState::now();
-  auto loaded = loader::load_plugin(Fd(fd));
+  auto loaded = loader::load_plugin(Fd(subject.file.fd.get()));
   if (!loaded) return broken(loaded.error().text());
   if (loaded->plugin->warm_up) {
     const rap_result warm = loaded->plugin->warm_up();
     if (warm < 0) return broken("warm_up() answered " + result_name(warm));
   }
   if (auto ok = box.close(); !ok) return broken("sandbox: " + ok.error().text());
-  const Scene scene{loaded->plugin, facts, std::move(before)};
+  const Scene scene{loaded->plugin, facts, subject.session_options, std::move(before)};
   return check.run(scene, check.argument);
 }
 
@@ -55,8 +56,8 @@ Line run_one(const Subject& subject, const loader::AdapterFacts& facts, const Bo
     return {check.level, check.rule, check.name, skip("earlier checks hung"), {}};
   }
   const int fd = subject.file.fd.get();
-  const Finished done = run_boxed(fd, subject.limit,
-                                  [&](Box& box) { return to_text(in_box(box, fd, facts, check)); });
+  const Finished done = run_boxed(
+      fd, subject.limit, [&](Box& box) { return to_text(in_box(box, subject, facts, check)); });
   if (done.how == Finished::How::timed_out) ++hangs;
   Line out{check.level, check.rule, check.name, {}, done.took};
   if (several) out.name = facts.id + ": " + out.name;

@@ -14,7 +14,8 @@ namespace rap::check {
 struct Scene {
   const rap_plugin* plugin;
   const loader::AdapterFacts& facts;
-  ProcessState before;  // of the process, from before the plugin was mapped
+  const std::string& session_options;  // JSON for open()
+  ProcessState before;                 // of the process, from before the plugin was mapped
 
   // Everything the descriptor lists and this host knows, without `withheld`.
   std::set<std::string> grants(const std::set<std::string>& withheld = {}) const;

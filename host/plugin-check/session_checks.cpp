@@ -31,7 +31,7 @@ class OpenSession {
     want.session_id = borrow("ses_check");
     want.target = borrow("res_check");
     want.secret_ref = borrow("sec_check");
-    want.options_json = borrow("{}");
+    want.options_json = {scene.session_options.data(), scene.session_options.size()};
     want.width = 80;
     want.height = 24;
     const rap_result opened = table_->open(a, sink_, &want, &session_);

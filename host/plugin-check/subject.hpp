@@ -18,6 +18,7 @@ struct Subject {
   std::string path;
   loader::SealedFile file;
   std::optional<loader::PluginManifest> manifest;
+  std::string session_options = "{}";     // what sessions of level 3 are opened with
   std::chrono::milliseconds limit{5000};  // for each check; T3 allows no call longer
 };
 
