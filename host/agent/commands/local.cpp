@@ -1,0 +1,197 @@
+// Commands that ask the running agent, or look at its files.
+#include <cstdio>
+
+#include <boost/json.hpp>
+
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "host/agent/commands/commands.hpp"
+#include "host/agent/config/schema.hpp"
+#include "host/agent/node/capabilities.hpp"
+#include "host/agent/node/facts.hpp"
+#include "host/agent/ops/unix_listener.hpp"
+#include "host/agent/state/layout.hpp"
+#include "host/agent/version.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace json = boost::json;
+namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kAskLimit{5'000};
+
+std::string text_of(const json::object& object, std::string_view key) {
+  return json_string_or_none(object, key).value_or("");
+}
+
+void print_line(const std::string& what, const std::string& state, const std::string& detail) {
+  std::printf("  %-34s %-10s %s\n", what.c_str(), state.c_str(), detail.c_str());
+}
+
+void print_status(const json::object& status) {
+  std::printf("agent      %s (%s)\n", text_of(status, "state").c_str(),
+              text_of(status, "version").c_str());
+  if (const std::string detail = text_of(status, "detail"); !detail.empty()) {
+    std::printf("           %s\n", detail.c_str());
+  }
+  std::printf("node       %s in %s\n", text_of(status, "node_id").c_str(),
+              text_of(status, "cluster_id").c_str());
+  std::printf("control    %s\n", text_of(status, "server").c_str());
+  if (auto listener = json_object(status, "listener")) {
+    std::printf("listener   %s %s %s\n", text_of(**listener, "state").c_str(),
+                text_of(**listener, "endpoint").c_str(), text_of(**listener, "detail").c_str());
+  }
+  if (auto list = json_array(status, "workloads"); list && !(*list)->empty()) {
+    std::printf("workloads\n");
+    for (const json::value& item : **list) {
+      const json::object& entry = item.as_object();
+      print_line(text_of(entry, "role") + " " + text_of(entry, "version"), text_of(entry, "state"),
+                 text_of(entry, "detail"));
+    }
+  }
+  if (auto list = json_array(status, "sessions"); list && !(*list)->empty()) {
+    std::printf("sessions\n");
+    for (const json::value& item : **list) {
+      const json::object& entry = item.as_object();
+      print_line(text_of(entry, "session_id"), text_of(entry, "state"),
+                 text_of(entry, "controller"));
+    }
+  }
+}
+
+Result<OpsAnswer> ask(const Config& config, std::string_view target) {
+  return ops_request(RunLayout{config.run_dir}.ops_socket(), "GET", target, kAskLimit);
+}
+
+// Names, sizes and modes; contents stay where they are.
+json::array list_files(const fs::path& root) {
+  json::array out;
+  std::error_code ec;
+  for (fs::recursive_directory_iterator it(root, ec), end; !ec && it != end; it.increment(ec)) {
+    std::error_code ignored;
+    json::object entry{{"path", it->path().lexically_relative(root).string()}};
+    if (it->is_regular_file(ignored)) entry["bytes"] = it->file_size(ignored);
+    entry["mode"] = static_cast<int>(it->symlink_status(ignored).permissions());
+    out.push_back(std::move(entry));
+    if (out.size() >= 10'000) break;
+  }
+  return out;
+}
+
+}  // namespace
+
+int status_command(const Config& config, Check check, Output output) {
+  if (check != Check::none) {
+    const char* target = check == Check::live    ? "/livez"
+                         : check == Check::ready ? "/readyz"
+                                                 : "/startupz";
+    auto answer = ask(config, target);
+    if (!answer) return report_failure(answer.error(), output);
+    std::printf("%s", answer->body.c_str());
+    return answer->status == 200 ? 0 : 1;
+  }
+  auto answer = ask(config, "/v1/status");
+  if (!answer) return report_failure(answer.error(), output);
+  if (output == Output::json) {
+    std::printf("%s", answer->body.c_str());
+    return 0;
+  }
+  auto status = parse_json(answer->body, {.bytes_max = 16u << 20, .depth_max = 16});
+  if (!status || !status->is_object()) {
+    return report_failure({Errc::malformed, "answer of the agent"}, output);
+  }
+  print_status(status->get_object());
+  return 0;
+}
+
+int stop_command(const Config& config) {
+  auto answer =
+      ops_request(RunLayout{config.run_dir}.ops_socket(), "POST", "/stop", std::chrono::minutes(6));
+  if (!answer) return report_failure(answer.error(), Output::text);
+  std::printf("%s", answer->body.c_str());
+  return answer->status == 200 ? 0 : 1;
+}
+
+int diagnostics_command(const Config& config, const fs::path& directory, Output output) {
+  std::error_code ec;
+  fs::create_directories(directory, ec);
+  if (ec)
+    return report_failure({Errc::forbidden, directory.string() + ": " + ec.message()}, output);
+  const auto put = [&](const char* file, const std::string& text) {
+    return write_file_atomic(directory / file, text, 0600);
+  };
+  // A running agent is asked; without one the bundle says so.
+  const auto asked = [&](std::string_view target) {
+    auto answer = ask(config, target);
+    return answer ? answer->body : answer.error().text() + "\n";
+  };
+  const HostAbilities abilities =
+      probe_host({config.worker_path, config.listener_path, system_library_directories()});
+  json::array capabilities;
+  for (const Capability& entry : abilities.capabilities) {
+    capabilities.push_back(json::object{{"name", entry.name}, {"detail", entry.detail}});
+  }
+  json::array layers;
+  for (const Capability& entry : abilities.sandbox_layers) {
+    layers.push_back(json::object{{"name", entry.name}, {"detail", entry.detail}});
+  }
+  const json::object host{{"facts", to_json(read_facts())},
+                          {"agent_version", kAgentVersion},
+                          {"capabilities", std::move(capabilities)},
+                          {"sandbox_layers", std::move(layers)}};
+  const json::object settings{{"server", config.server},
+                              {"state_dir", config.state_dir.string()},
+                              {"run_dir", config.run_dir.string()},
+                              {"mesh_listen", config.mesh_listen},
+                              {"mesh_advertise", config.mesh_advertise},
+                              {"release_root", config.release_root.string()},
+                              {"worker_path", config.worker_path.string()},
+                              {"listener_path", config.listener_path.string()}};
+  const json::object files{{"state", list_files(config.state_dir)},
+                           {"run", list_files(config.run_dir)}};
+  for (const Status& written :
+       {put("status.json", asked("/v1/status")), put("metrics.txt", asked("/metrics")),
+        put("readyz.txt", asked("/readyz")), put("host.json", json::serialize(host) + "\n"),
+        put("settings.json", json::serialize(settings) + "\n"),
+        put("files.json", json::serialize(files) + "\n")}) {
+    if (!written) return report_failure(written.error(), output);
+  }
+  if (output == Output::json) {
+    std::printf("%s\n", json::serialize(json::object{{"directory", directory.string()}}).c_str());
+  } else {
+    std::printf("written to %s; it holds no keys and no secrets\n", directory.c_str());
+  }
+  return 0;
+}
+
+int config_validate_command(const ConfigSource& source, Output output) {
+  auto document = read_config_document(source);
+  std::vector<ConfigProblem> problems;
+  if (!document) {
+    problems.push_back({"", document.error().detail});
+  } else {
+    problems = check_config(*document);
+    if (problems.empty()) {
+      auto config = config_from_document(*document, process_environment(), program_directory());
+      if (!config) problems.push_back({"", config.error().detail});
+    }
+  }
+  if (output == Output::json) {
+    json::array list;
+    for (const ConfigProblem& problem : problems) {
+      list.push_back(json::object{{"pointer", problem.pointer}, {"detail", problem.detail}});
+    }
+    const json::object answer{{"valid", problems.empty()}, {"problems", std::move(list)}};
+    std::printf("%s\n", json::serialize(answer).c_str());
+  } else {
+    for (const ConfigProblem& problem : problems) {
+      std::fprintf(stderr, "%s%s%s\n", problem.pointer.c_str(), problem.pointer.empty() ? "" : ": ",
+                   problem.detail.c_str());
+    }
+    if (problems.empty()) std::printf("valid\n");
+  }
+  return problems.empty() ? 0 : 1;
+}
+
+}  // namespace rap::agent

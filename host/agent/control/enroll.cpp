@@ -1,0 +1,229 @@
+#include "host/agent/control/enroll.hpp"
+
+#include <boost/json.hpp>
+
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "base/net/timer.hpp"
+#include "base/net/x509.hpp"
+#include "base/secret.hpp"
+#include "host/agent/control/control_client.hpp"
+#include "host/agent/control/join_token.hpp"
+#include "host/agent/node/capabilities.hpp"
+#include "host/agent/node/facts.hpp"
+#include "host/agent/state/layout.hpp"
+#include "host/agent/version.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kTokenBytesMax = 4096;  // a token has about 140
+constexpr net::milliseconds kCallDeadline{20'000};
+constexpr net::milliseconds kPollInterval{2'000};  // a person decides: sooner helps nobody
+constexpr net::milliseconds kRetryInterval{5'000};
+
+// The key of an unfinished request for the same server goes on.
+Result<PendingEnrollment> begin(const StateLayout& state, const std::string& server,
+                                const JoinToken& token) {
+  auto pending = read_pending(state.enrollment());
+  if (!pending && pending.error().code != Errc::not_found) {
+    return fail(pending.error(), "remove this damaged file and enroll again");
+  }
+  const bool same_server = pending && pending->server == server;
+  if (same_server && pending->token_id == token.id) return pending;
+  PendingEnrollment fresh;
+  fresh.key_pem = same_server ? pending->key_pem : net::generate_p256_key_pem();
+  fresh.server = server;
+  fresh.token_id = token.id;
+  // Before the key is used: a request whose key is lost could never be answered.
+  if (Status written = write_pending(state.enrollment(), fresh); !written) {
+    return fail(std::move(written.error()));
+  }
+  return fresh;
+}
+
+json::object request_body(const Config& config, const std::string& node_name,
+                          const std::string& token, const std::string& csr) {
+  const Facts facts = read_facts();
+  const HostAbilities abilities =
+      probe_host({config.worker_path, config.listener_path, system_library_directories()});
+  json::array capabilities;
+  for (const Capability& entry : abilities.capabilities) {
+    capabilities.push_back(json::object{{"name", entry.name}, {"detail", entry.detail}});
+  }
+  return {{"token", token},
+          {"csr_pem", csr},
+          {"node_name", node_name.empty() ? facts.hostname : node_name},
+          {"facts", to_json(facts)},
+          {"capabilities", std::move(capabilities)},
+          {"requested_roles", json::array{}},
+          {"agent_version", kAgentVersion}};
+}
+
+// Worth another try without a person: the way to the control plane, not its decision.
+bool is_transient(const Error& error) {
+  return error.code == Errc::unavailable || error.code == Errc::timeout;
+}
+
+void forget_pending(const StateLayout& state) {
+  std::error_code ec;
+  std::filesystem::remove(state.enrollment(), ec);
+}
+
+Status store_identity(const StateLayout& state, const Identity& identity) {
+  if (Status written = write_identity(state.identity(), identity); !written) return written;
+  forget_pending(state);
+  return {};
+}
+
+struct Request {
+  StateLayout state;
+  PendingEnrollment pending;
+  std::string pin_text;
+  json::object body;
+  EnrollOptions::Wait wait;
+};
+
+net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Request& request,
+                                                   const Progress& progress) {
+  const std::string& server = request.pending.server;
+  bool asked = false;
+  bool complained = false;
+  while (true) {
+    auto answer = co_await client.post("/v1/enroll", request.body, kCallDeadline);
+    if (!answer && is_transient(answer.error()) && request.wait == EnrollOptions::Wait::yes) {
+      if (!complained) {
+        progress("cannot reach " + server + " (" + answer.error().detail + "); trying again");
+      }
+      complained = true;
+      co_await net::sleep_for(kRetryInterval);
+      continue;
+    }
+    if (!answer) {
+      // A rejected request stays rejected: the next run makes a new one, with a new key.
+      if (answer.error().code == Errc::forbidden) forget_pending(request.state);
+      co_return fail(answer.error(), "enrollment at " + server);
+    }
+    complained = false;
+    const json::object* object = answer->if_object();
+    const auto status = object ? json_string_or_none(*object, "status") : std::nullopt;
+    if (status == "approved") {
+      const std::string text = json::serialize(*answer);
+      auto identity = accept_approval(text, request.pending, request.pin_text, RealClock().now());
+      if (!identity) co_return fail(std::move(identity.error()));
+      if (Status stored = store_identity(request.state, *identity); !stored) {
+        co_return fail(std::move(stored.error()));
+      }
+      progress("enrolled as " + identity->node_id + " in " + identity->cluster_id);
+      co_return EnrollOutcome::enrolled;
+    }
+    if (status != "pending") co_return fail(Errc::malformed, "unknown answer to the join request");
+    if (!asked) {
+      request.pending.join_request_id =
+          json_string_or_none(*object, "join_request_id").value_or("");
+      if (Status written = write_pending(request.state.enrollment(), request.pending); !written) {
+        co_return fail(std::move(written.error()));
+      }
+      progress("join request " + request.pending.join_request_id + " waits for approval");
+    }
+    asked = true;
+    if (request.wait == EnrollOptions::Wait::no) co_return EnrollOutcome::pending;
+    co_await net::sleep_for(kPollInterval);
+  }
+}
+
+}  // namespace
+
+Status check_node_certificate(const Identity& identity, SystemTime now) {
+  auto certificate = net::parse_certificate_pem(identity.certificate_pem);
+  if (!certificate) return fail(certificate.error(), "certificate");
+  auto key = net::key_spki_sha256(identity.key_pem);
+  if (!key) return fail(key.error(), "own key");
+  if (certificate->spki_sha256 != *key) {
+    return fail(Errc::mismatch, "the certificate is for another key");
+  }
+  const std::string expected = "spiffe://" + identity.cluster_id + "/node/" + identity.node_id;
+  if (certificate->spiffe_uri != expected) {
+    return fail(Errc::mismatch, "the certificate names " + certificate->spiffe_uri);
+  }
+  Status chain = net::verify_chain(certificate->der, {}, identity.cluster_ca_pem,
+                                   net::CertificateUse::client, now);
+  if (!chain && chain.error().code == Errc::expired) {
+    return fail(Errc::expired,
+                "the certificate is valid from " + to_rfc3339(certificate->not_before) + " to " +
+                    to_rfc3339(certificate->not_after) + " but the clock of this host says " +
+                    to_rfc3339(now) + "; set the clock, or enroll anew when it is right");
+  }
+  return chain;
+}
+
+Result<Identity> accept_approval(std::string_view answer_json, const PendingEnrollment& pending,
+                                 const std::string& pin_text, SystemTime now) {
+  auto value = parse_json(answer_json);
+  if (!value || !value->is_object()) return fail(Errc::malformed, "the approval is not an object");
+  const json::object& answer = value->get_object();
+  Identity out;
+  out.server = pending.server;
+  out.pin = pin_text;
+  out.key_pem = pending.key_pem;
+  for (const auto& [key, into] :
+       {std::pair{"node_id", &out.node_id}, std::pair{"cluster_id", &out.cluster_id},
+        std::pair{"certificate_pem", &out.certificate_pem},
+        std::pair{"cluster_ca_pem", &out.cluster_ca_pem}}) {
+    auto text = json_string(answer, key);
+    if (!text || text->empty()) return fail(Errc::malformed, std::string("approval: ") + key);
+    *into = std::move(*text);
+  }
+  const json::value* root = answer.if_contains("director_root");
+  if (root == nullptr) return fail(Errc::malformed, "approval: director_root");
+  out.director_root = root->is_string() ? std::string(root->get_string()) : json::serialize(*root);
+  if (Status good = check_node_certificate(out, now); !good) {
+    return fail(good.error(), "approval");
+  }
+  return out;
+}
+
+net::Task<Result<EnrollOutcome>> enroll(const Config& config, EnrollOptions options,
+                                        Progress progress) {
+  const StateLayout state{config.state_dir};
+  if (Status made = make_directories(state, {config.run_dir}); !made) {
+    co_return fail(std::move(made.error()));
+  }
+  auto identity = read_identity(state.identity());
+  if (identity) {
+    progress("already enrolled as " + identity->node_id + " in " + identity->cluster_id);
+    co_return EnrollOutcome::already_enrolled;
+  }
+  if (identity.error().code != Errc::not_found) co_return fail(std::move(identity.error()));
+  auto lock = lock_state(state);
+  if (!lock) co_return fail(std::move(lock.error()));
+
+  auto text = read_text_file(options.token_file, kTokenBytesMax);
+  if (!text) co_return fail(text.error(), "join token");
+  auto token = parse_join_token(*text);
+  if (!token) co_return fail(std::move(token.error()));
+  while (options.server.ends_with('/')) options.server.pop_back();
+  auto pending = begin(state, options.server, *token);
+  if (!pending) co_return fail(std::move(pending.error()));
+  auto csr = net::make_csr_pem(pending->key_pem, options.node_name);
+  if (!csr) co_return fail(std::move(csr.error()));
+
+  Request request;
+  request.state = state;
+  request.pending = std::move(*pending);
+  request.pin_text = token->pin_text;
+  request.body = request_body(config, options.node_name, std::string(trim(*text)), *csr);
+  request.wait = options.wait;
+  wipe(*text);
+
+  ControlClient client(co_await net::asio::this_coro::executor);
+  const ServerAddress address{options.server, token->pin};
+  if (Status ready = client.connect_to(address, std::nullopt); !ready) {
+    co_return fail(ready.error(), options.server);
+  }
+  co_return co_await ask_until_decided(client, request, progress);
+}
+
+}  // namespace rap::agent

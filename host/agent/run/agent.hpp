@@ -1,0 +1,89 @@
+// `rap-node-agent run`: builds the parts and connects them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/agent/control/control_client.hpp"
+#include "host/agent/node/capabilities.hpp"
+#include "host/agent/node/facts.hpp"
+#include "host/agent/run/context.hpp"
+#include "host/agent/session/broker.hpp"
+#include "host/agent/snapshot/sync.hpp"
+#include "host/agent/state/identity.hpp"
+#include "host/agent/supervise/mesh_listener.hpp"
+#include "host/agent/supervise/workloads.hpp"
+
+namespace rap::agent {
+
+// What the agent knows about its way to the control plane, for status and readiness.
+struct ControlState {
+  bool reached = false;  // the last call came back
+  std::string trouble;   // why not
+  SystemTime last_contact{};
+  std::int64_t clock_difference_s = 0;  // server's clock minus ours
+  std::int64_t desired_seq = 0;
+};
+
+class Agent {
+ public:
+  Agent(Context& context, Identity identity, ServerAddress server, HostAbilities abilities,
+        Facts facts, Outbox outbox);
+  ~Agent();
+
+  // Reads what is on disk, adopts what runs, starts every loop. `control plane down` is no failure.
+  void start();
+
+  // Everything ordered to its end: sessions, workers, listener. For `POST /stop`.
+  net::Task<void> stop_all();
+
+  boost::json::object status() const;
+  std::string metrics() const;
+  // nullopt: fine; otherwise why not.
+  std::optional<std::string> not_ready() const;
+  std::optional<std::string> not_started() const;
+
+ private:
+  net::Task<void> heartbeat_loop();
+  net::Task<void> desired_loop();
+  net::Task<void> sync_loop();
+  net::Task<void> rotation_loop();
+  net::Task<Result<std::chrono::milliseconds>> send_heartbeat();
+  net::Task<Status> renew_certificate();
+  net::Task<bool> sync(SyncInput::Scope scope);
+  void adopt_processes();
+  void apply(AppliedPtr applied);
+  void configure_listener();
+  boost::json::object heartbeat_body();
+  net::milliseconds until_next_sync() const;
+  void note_contact(const Status& status);
+  net::TlsIdentity tls_identity() const;
+  std::string mesh_endpoint() const;
+
+  Context& context_;
+  Identity identity_;
+  ServerAddress server_;
+  HostAbilities abilities_;
+  Facts facts_;
+  LoadMeter load_;
+  ControlClient control_;
+  SessionEvents events_;
+  LogCapture logs_;
+  Workloads workloads_;
+  std::shared_ptr<MeshListener> listener_;
+  SessionBroker broker_;
+
+  AppliedPtr applied_;
+  ControlState control_state_;
+  std::string sync_trouble_;
+  SystemTime last_sync_{};
+  bool syncing_ = false;
+  net::Event sync_wanted_;
+  net::Event sync_done_;
+  net::Event beat_now_;
+  std::set<std::string> closing_;
+};
+
+}  // namespace rap::agent

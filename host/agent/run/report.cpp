@@ -1,0 +1,143 @@
+// What the agent says about itself: status document, metrics, probes.
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+
+#include "host/agent/run/agent.hpp"
+#include "host/agent/version.hpp"
+
+namespace rap::agent {
+namespace json = boost::json;
+
+std::optional<std::string> Agent::not_started() const {
+  if (applied_ == nullptr) {
+    return "no snapshot yet: " + (sync_trouble_.empty() ? "waiting" : sync_trouble_);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Agent::not_ready() const {
+  if (auto reason = not_started()) return reason;
+  if (applied_->membership.status != NodeStatus::active) return "the node is not active";
+  if (listener_->state() != WorkloadState::running) return "listener: " + listener_->detail();
+  if (!events_.disk_trouble().empty()) return "disk: " + events_.disk_trouble();
+  return std::nullopt;
+}
+
+json::object Agent::status() const {
+  const SystemTime now = RealClock().now();
+  json::array workloads;
+  for (const WorkloadReport& report : workloads_.report()) {
+    workloads.push_back(json::object{{"assignment_id", report.assignment_id},
+                                     {"role", report.role},
+                                     {"state", name(report.state)},
+                                     {"detail", report.detail},
+                                     {"version", report.version},
+                                     {"pid", report.pid}});
+  }
+  json::array workers;
+  for (const auto& zygote : workloads_.all()) {
+    json::array layers;
+    for (const SandboxLayer& layer : zygote->layers()) {
+      layers.push_back(
+          json::object{{"name", layer.name}, {"state", layer.state}, {"detail", layer.detail}});
+    }
+    workers.push_back(json::object{{"instance", zygote->name()},
+                                   {"product", zygote->spec().release.manifest.product},
+                                   {"version", zygote->spec().release.manifest.version},
+                                   {"sha256", zygote->spec().digest()},
+                                   {"organization", zygote->spec().organization},
+                                   {"state", name(zygote->state())},
+                                   {"detail", zygote->detail()},
+                                   {"pid", zygote->pid()},
+                                   {"layers", std::move(layers)}});
+  }
+  json::array sessions;
+  for (const SessionReport& report : broker_.report()) {
+    sessions.push_back(json::object{{"session_id", report.session_id},
+                                    {"state", report.state},
+                                    {"detail", report.detail},
+                                    {"controller", report.controller},
+                                    {"viewers", report.viewers}});
+  }
+  json::object snapshot;
+  if (applied_ != nullptr) {
+    snapshot = {{"director_version", applied_->director_version},
+                {"director_expires", to_rfc3339(applied_->director_expires)},
+                {"fresh", applied_->director_expires > now},
+                {"authority_term", applied_->membership.authority_term},
+                {"resources", applied_->access.resources.size()}};
+  }
+  snapshot["trouble"] = sync_trouble_;
+
+  const auto reason = not_ready();
+  const bool degraded = reason || !control_state_.reached ||
+                        (applied_ != nullptr && applied_->director_expires <= now);
+  auto certificate = net::parse_certificate_pem(identity_.certificate_pem);
+  return {{"version", kAgentVersion},
+          {"state", degraded ? "degraded" : "running"},
+          {"detail", reason.value_or(control_state_.trouble)},
+          {"node_id", identity_.node_id},
+          {"cluster_id", identity_.cluster_id},
+          {"certificate_expires", certificate ? to_rfc3339(certificate->not_after) : ""},
+          {"server", server_.base_url},
+          {"control_plane",
+           {{"reached", control_state_.reached},
+            {"trouble", control_state_.trouble},
+            {"last_contact", to_rfc3339(control_state_.last_contact)},
+            {"clock_difference_s", control_state_.clock_difference_s}}},
+          {"snapshot", std::move(snapshot)},
+          {"listener",
+           {{"state", name(listener_->state())},
+            {"detail", listener_->detail()},
+            {"endpoint", listener_->endpoint()},
+            {"pid", listener_->pid()}}},
+          {"workloads", std::move(workloads)},
+          {"workers", std::move(workers)},
+          {"sessions", std::move(sessions)},
+          {"events_waiting", events_.waiting()}};
+}
+
+std::string Agent::metrics() const {
+  std::string out;
+  const auto counter = [&](std::string_view what, std::uint64_t value) {
+    out +=
+        fmt::format("# TYPE rap_agent_{0}_total counter\nrap_agent_{0}_total {1}\n", what, value);
+  };
+  const auto gauge = [&](std::string_view what, std::int64_t value) {
+    out += fmt::format("# TYPE rap_agent_{0} gauge\nrap_agent_{0} {1}\n", what, value);
+  };
+  const Counters& c = context_.counters;
+  counter("heartbeats", c.heartbeats);
+  counter("heartbeats_failed", c.heartbeats_failed);
+  counter("syncs", c.syncs);
+  counter("syncs_failed", c.syncs_failed);
+  counter("certificates_renewed", c.certificates_renewed);
+  counter("artifacts_refused", c.artifacts_refused);
+  counter("process_starts", c.process_starts);
+  counter("process_ends", c.process_ends);
+  counter("processes_adopted", c.processes_adopted);
+  counter("processes_lost", c.processes_lost);
+  counter("sessions_opened", c.sessions_opened);
+  counter("attachments", c.attachments);
+  counter("streams_refused", c.streams_refused);
+  counter("dials", c.dials);
+  counter("dials_refused", c.dials_refused);
+  counter("secrets_resolved", c.secrets_resolved);
+  counter("secrets_refused", c.secrets_refused);
+  counter("events_kept", c.events_kept);
+  counter("events_sent", c.events_sent);
+  counter("events_dropped", events_.dropped());
+  counter("log_lines", c.log_lines);
+  counter("log_lines_dropped", c.log_lines_dropped);
+  gauge("sessions", static_cast<std::int64_t>(broker_.size()));
+  gauge("events_waiting", static_cast<std::int64_t>(events_.waiting()));
+  gauge("control_plane_reached", control_state_.reached ? 1 : 0);
+  gauge("clock_difference_seconds", control_state_.clock_difference_s);
+  gauge("director_version", applied_ ? applied_->director_version : 0);
+  gauge("memory_resident_kb", process_rss_kb(getpid()));
+  return out;
+}
+
+}  // namespace rap::agent

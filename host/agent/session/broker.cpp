@@ -1,0 +1,295 @@
+#include "host/agent/session/broker.hpp"
+
+#include <boost/json.hpp>
+
+#include "base/clock.hpp"
+#include "base/crypto.hpp"
+#include "base/id.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/secret.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr net::milliseconds kReadyLimit{10'000};  // a worker that is just being started
+constexpr net::milliseconds kSecretDeadline{10'000};
+constexpr net::milliseconds kCloseGrace{4'000};  // a worker exits within 2 s after closing
+
+}  // namespace
+
+std::string session_instance_name(const std::string& session) {
+  return "s-" + to_hex(sha256(session)).substr(0, 16);
+}
+
+Result<StreamClaims> parse_stream_claims(const json::object& claims) {
+  StreamClaims out;
+  for (const auto& [key, into] :
+       {std::pair{"sid", &out.session}, std::pair{"org", &out.organization},
+        std::pair{"res", &out.resource}, std::pair{"sub", &out.user_id},
+        std::pair{"name", &out.user_name}, std::pair{"mode", &out.mode}}) {
+    auto text = json_string(claims, key);
+    if (!text) return fail(text.error(), "lease");
+    if (text->size() > 256) return fail(Errc::invalid, std::string("lease: ") + key);
+    *into = std::move(*text);
+  }
+  if (!SessionId::parse(out.session)) return fail(Errc::invalid, "lease: sid");
+  if (out.mode != "control" && out.mode != "view") return fail(Errc::invalid, "lease: mode");
+  const std::string verb = json_string_or_none(claims, "verb").value_or("");
+  if (verb != "open" && verb != "attach") return fail(Errc::invalid, "lease: verb");
+  out.verb = verb == "open" ? StreamClaims::Verb::open : StreamClaims::Verb::attach;
+  return out;
+}
+
+Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied) {
+  if (applied.membership.status != NodeStatus::active) {
+    return fail(Errc::forbidden, "this node is not active in its cluster");
+  }
+  const auto found = applied.access.resources.find(claims.resource);
+  if (found == applied.access.resources.end()) {
+    return fail(Errc::not_found, "this node does not serve that resource");
+  }
+  if (found->second.organization_id != claims.organization) {
+    return fail(Errc::forbidden, "the resource is another organization's");
+  }
+  return found->second;
+}
+
+SessionBroker::SessionBroker(Parts parts) : parts_(std::move(parts)) {}
+
+void SessionBroker::on_stream(std::int64_t id, ipc::JsonPtr claims, Fd stream) {
+  parts_.context.tasks.spawn("stream", serve(*this, id, std::move(claims), std::move(stream)));
+}
+
+net::Task<void> SessionBroker::serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
+                                     Fd stream) {
+  Status routed = co_await self.route(std::move(claims), std::move(stream));
+  if (routed) {
+    self.parts_.listener.accept(id);
+    co_return;
+  }
+  ++self.parts_.context.counters.streams_refused;
+  log::warn("stream refused", {{"detail", routed.error().text()}});
+  self.parts_.listener.refuse(id, routed.error());
+}
+
+net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, Fd stream) {
+  if (stopping_) co_return fail(Errc::unavailable, "this node is stopping");
+  auto claims = parse_stream_claims(*raw);
+  if (!claims) co_return fail(std::move(claims.error()));
+  AppliedPtr applied = parts_.applied();
+  if (applied == nullptr) co_return fail(Errc::unavailable, "this node has no snapshot yet");
+  auto resource = check_stream(*claims, *applied);
+  if (!resource && resource.error().code == Errc::not_found) {
+    // It may be newer than what this node knows: ask once.
+    const bool reached = co_await parts_.refresh();
+    if (reached) {
+      applied = parts_.applied();
+      resource = check_stream(*claims, *applied);
+    }
+  }
+  if (!resource) co_return fail(std::move(resource.error()));
+
+  std::shared_ptr<Session> session;
+  if (const auto found = sessions_.find(claims->session); found != sessions_.end()) {
+    session = found->second;
+    if (session->record().organization != claims->organization ||
+        session->record().resource != claims->resource) {
+      co_return fail(Errc::forbidden, "the session is for another resource");
+    }
+  } else if (claims->verb == StreamClaims::Verb::attach) {
+    co_return fail(Errc::not_found, "the session does not exist any more");
+  } else {
+    auto created = co_await create(*claims, *resource);
+    if (!created) co_return fail(std::move(created.error()));
+    session = std::move(*created);
+  }
+  json::object body{{"op", "attach"},
+                    {"attach_id", new_id_text("att_")},
+                    {"mode", claims->mode},
+                    {"user_id", claims->user_id},
+                    {"user_name", claims->user_name}};
+  co_return co_await session->attach(std::move(body), std::move(stream));
+}
+
+net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims claims,
+                                                                  Resource resource) {
+  Context& context = parts_.context;
+  if (static_cast<int>(sessions_.size() + opening_.size()) >= context.config.sessions_max) {
+    co_return fail(Errc::exhausted, "this node has " + std::to_string(sessions_.size()) +
+                                        " sessions, which is its limit");
+  }
+  auto zygote = parts_.workloads.find(resource.role, resource.organization_id);
+  if (!zygote) co_return fail(std::move(zygote.error()));
+  if (!opening_.insert(claims.session).second) {
+    co_return fail(Errc::conflict, "the session is being opened already");
+  }
+  struct Unmark {
+    std::set<std::string>& set;
+    const std::string& name;
+    ~Unmark() { set.erase(name); }
+  } unmark{opening_, claims.session};
+
+  const bool ready = co_await (*zygote)->wait_ready(kReadyLimit);
+  if (!ready) {
+    co_return fail(Errc::unavailable, "the worker is not ready: " + (*zygote)->detail());
+  }
+  InstanceRecord record;
+  record.name = session_instance_name(claims.session);
+  record.kind = InstanceKind::session;
+  record.nonce = new_nonce();
+  record.digest = (*zygote)->spec().digest();
+  record.organization = resource.organization_id;
+  record.session = claims.session;
+  record.resource = resource.resource_id;
+  record.zygote = (*zygote)->name();
+  record.product = (*zygote)->spec().release.manifest.product;
+  record.version = (*zygote)->spec().release.manifest.version;
+  record.adapter = (*zygote)->spec().adapter.id;
+  auto session = std::make_shared<Session>(context, parts_.events, powers(), std::move(record));
+  auto listening = session->prepare();
+  if (!listening) co_return fail(std::move(listening.error()));
+  auto pidfd = co_await (*zygote)->fork(claims.session, std::move(*listening));
+  if (!pidfd) {
+    session->forget();
+    co_return fail(pidfd.error(), "session worker");
+  }
+  auto options = parse_json(resource.options_json);
+  json::object open{{"op", "open"},
+                    {"session", claims.session},
+                    {"organization", resource.organization_id},
+                    {"resource", resource.resource_id},
+                    {"target", resource.resource_id},
+                    {"secret_ref", resource.secret_ref},
+                    {"options", options ? std::move(*options) : json::value(json::object{})},
+                    {"cols", 80},
+                    {"rows", 24}};
+  // Known before it is open: its first requests come while it opens.
+  sessions_[claims.session] = session;
+  Status opened = co_await session->open(std::move(*pidfd), std::move(open));
+  context.tasks.spawn("session", Session::watch(session));
+  if (!opened) {
+    co_await session->terminate(net::milliseconds(0));
+    co_return fail(std::move(opened.error()));
+  }
+  ++context.counters.sessions_opened;
+  co_return session;
+}
+
+Session::Powers SessionBroker::powers() {
+  Session::Powers out;
+  out.target = [this](const std::string& resource,
+                      const std::string& organization) -> Result<SessionTarget> {
+    const AppliedPtr applied = parts_.applied();
+    if (applied == nullptr) return fail(Errc::unavailable, "no snapshot");
+    const auto found = applied->access.resources.find(resource);
+    if (found == applied->access.resources.end() || found->second.organization_id != organization) {
+      return fail(Errc::forbidden, "the resource is no longer served by this node");
+    }
+    return SessionTarget{found->second.host, found->second.port, found->second.secret_ref};
+  };
+  out.dial = [this](std::string host, std::uint16_t port, net::milliseconds limit) {
+    return dial(*this, std::move(host), port, limit);
+  };
+  out.secret = [this](std::string session, std::string ref) {
+    return secret(*this, std::move(session), std::move(ref));
+  };
+  out.ended = [this](const std::string& session) { ended(session); };
+  return out;
+}
+
+net::Task<Result<Fd>> SessionBroker::dial(SessionBroker& self, std::string host, std::uint16_t port,
+                                          net::milliseconds limit) {
+  co_return co_await self.parts_.listener.dial(host, port, limit);
+}
+
+net::Task<Result<std::string>> SessionBroker::secret(SessionBroker& self, std::string session,
+                                                     std::string ref) {
+  json::object body{{"session_id", session}, {"secret_ref", ref}};
+  auto answer =
+      co_await self.parts_.control.post("/v1/node/secrets/resolve", body, kSecretDeadline);
+  if (!answer) co_return fail(std::move(answer.error()));
+  json::object* object = answer->if_object();
+  json::value* value = object ? object->if_contains("value") : nullptr;
+  if (value == nullptr || !value->is_string()) {
+    co_return fail(Errc::malformed, "the control plane's answer has no value");
+  }
+  json::string& text = value->get_string();
+  std::string out(text.data(), text.size());
+  wipe(std::span(reinterpret_cast<std::uint8_t*>(text.data()), text.size()));
+  co_return out;
+}
+
+void SessionBroker::adopt(InstanceRecord record) {
+  auto session =
+      std::make_shared<Session>(parts_.context, parts_.events, powers(), std::move(record));
+  Status adopted = session->adopt();
+  if (!adopted) {
+    log::warn("session worker of an earlier agent is gone",
+              {{"session", session->report().session_id}, {"detail", adopted.error().detail}});
+    session->forget();
+  }
+  sessions_[session->record().session] = session;
+  // Without a process it reports the loss and is gone.
+  parts_.context.tasks.spawn("session", Session::watch(session));
+}
+
+net::Task<void> SessionBroker::close(std::string session, std::string by) {
+  const auto found = sessions_.find(session);
+  if (found != sessions_.end()) {
+    const std::shared_ptr<Session> held = found->second;
+    Status closed = co_await held->close("terminated", by);
+    if (!closed) {
+      log::warn("session does not close",
+                {{"session", session}, {"detail", closed.error().text()}});
+      co_await held->terminate(kCloseGrace);
+    }
+    co_return;
+  }
+  if (opening_.contains(session)) co_return;  // asked for again with the next answer
+  json::object event{{"event_id", event_id_of(session, "absent", 0)},
+                     {"session_id", session},
+                     {"kind", "state"},
+                     {"state", "closed"},
+                     {"detail", "there is no such session on this node"},
+                     {"at", to_rfc3339(RealClock().now())}};
+  (void)parts_.events.keep(event);  // a failure is logged there, and the request comes again
+}
+
+void SessionBroker::session_exited(const std::string& session, const ExitInfo& how) {
+  if (const auto found = sessions_.find(session); found != sessions_.end()) {
+    found->second->note_exit(how);
+  }
+}
+
+void SessionBroker::ended(const std::string& session) {
+  sessions_.erase(session);
+  parts_.workloads.session_ended();
+}
+
+std::vector<SessionReport> SessionBroker::report() const {
+  std::vector<SessionReport> out;
+  for (const auto& [id, session] : sessions_) out.push_back(session->report());
+  return out;
+}
+
+int SessionBroker::sessions_in(const std::string& zygote) const {
+  int out = 0;
+  for (const auto& [id, session] : sessions_) out += session->record().zygote == zygote;
+  return out;
+}
+
+net::Task<void> SessionBroker::stop_all() {
+  stopping_ = true;
+  std::vector<std::shared_ptr<Session>> all;
+  for (const auto& [id, session] : sessions_) all.push_back(session);
+  for (const std::shared_ptr<Session>& session : all) {
+    Status asked = co_await session->close("terminated", "node stop");
+    if (!asked) log::warn("session does not close", {{"detail", asked.error().text()}});
+  }
+  for (const std::shared_ptr<Session>& session : all) co_await session->terminate(kCloseGrace);
+}
+
+}  // namespace rap::agent

@@ -1,0 +1,80 @@
+// Brings clients' streams to session workers: checks the lease's claims against the snapshots,
+// finds or creates the worker, hands the stream over. Session bytes never pass through here.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "host/agent/control/control_client.hpp"
+#include "host/agent/session/session.hpp"
+#include "host/agent/supervise/mesh_listener.hpp"
+#include "host/agent/supervise/workloads.hpp"
+
+namespace rap::agent {
+
+// The claims of a verified lease that matter here.
+struct StreamClaims {
+  std::string session, organization, resource;
+  std::string user_id, user_name;
+  enum class Verb { open, attach } verb = Verb::attach;
+  std::string mode;  // "control" or "view"
+};
+// Fails with `invalid`, naming the claim.
+Result<StreamClaims> parse_stream_claims(const boost::json::object& claims);
+
+// May this stream reach that resource, by the snapshots? `not_found` when the resource is not
+// served here, `forbidden` when it is another organization's or the node is not active. Pure.
+Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied);
+
+class SessionBroker {
+ public:
+  struct Parts {
+    Context& context;
+    ControlClient& control;
+    SessionEvents& events;
+    Workloads& workloads;
+    MeshListener& listener;
+    std::function<AppliedPtr()> applied;
+    // Brings D up to date now; true when it was reached.
+    std::function<net::Task<bool>()> refresh;
+  };
+  explicit SessionBroker(Parts parts);
+
+  // From the listener: ends in accept() or refuse() of `id`.
+  void on_stream(std::int64_t id, ipc::JsonPtr claims, Fd stream);
+  // A session worker of an earlier agent: taken over, or reported as lost.
+  void adopt(InstanceRecord record);
+  // The control plane wants this session ended. One that is not here is reported closed.
+  net::Task<void> close(std::string session, std::string by);
+  void session_exited(const std::string& session, const ExitInfo& how);
+
+  std::vector<SessionReport> report() const;
+  std::size_t size() const { return sessions_.size(); }
+  int sessions_in(const std::string& zygote) const;
+  net::Task<void> stop_all();
+
+ private:
+  static net::Task<void> serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
+                               Fd stream);
+  net::Task<Status> route(ipc::JsonPtr claims, Fd stream);
+  net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource);
+  Session::Powers powers();
+  static net::Task<Result<Fd>> dial(SessionBroker& self, std::string host, std::uint16_t port,
+                                    net::milliseconds limit);
+  static net::Task<Result<std::string>> secret(SessionBroker& self, std::string session,
+                                               std::string ref);
+  void ended(const std::string& session);
+
+  Parts parts_;
+  std::map<std::string, std::shared_ptr<Session>> sessions_;
+  std::set<std::string> opening_;  // a second open of the same session waits for nothing
+  bool stopping_ = false;
+};
+
+std::string session_instance_name(const std::string& session);
+
+}  // namespace rap::agent

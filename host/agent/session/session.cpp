@@ -1,0 +1,282 @@
+#include "host/agent/session/session.hpp"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include "base/clock.hpp"
+#include "base/crypto.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/secret.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr net::milliseconds kHelloTimeout{5'000};
+constexpr net::milliseconds kOpenTimeout{10'000};
+constexpr net::milliseconds kAttachTimeout{5'000};
+constexpr net::milliseconds kCloseTimeout{5'000};
+constexpr std::int64_t kDialMsMax = 30'000;
+constexpr int kReconnectTries = 5;
+
+std::string now_text() {
+  return to_rfc3339(RealClock().now());
+}
+
+std::string text_of(const ipc::Message& message, std::string_view key) {
+  return json_string_or_none(*message.body, key).value_or("");
+}
+
+}  // namespace
+
+Session::Session(Context& context, SessionEvents& events, Powers powers, InstanceRecord record)
+    : context_(context),
+      events_(events),
+      powers_(std::move(powers)),
+      process_(context, std::move(record),
+               [this](ipc::Message message) { on_message(std::move(message)); }) {
+  report_.session_id = process_.record().session;
+}
+
+Session::~Session() = default;
+
+Result<Fd> Session::prepare() {
+  return process_.prepare();
+}
+
+net::Task<Status> Session::connect() {
+  auto hello = co_await process_.connect(kHelloTimeout);
+  if (!hello) co_return fail(hello.error(), "session worker");
+  // What is true is what the worker says, not what was last heard.
+  json::object body{{"op", "status"}};
+  std::vector<Fd> none;
+  auto status = co_await process_.call(body, std::move(none), kHelloTimeout);
+  if (!status) co_return fail(status.error(), "session worker");
+  if (const std::string state = text_of(*status, "state"); !state.empty()) report_.state = state;
+  report_.detail = text_of(*status, "detail");
+  report_.controller.clear();
+  report_.viewers = 0;
+  if (auto attachments = json_array(*status->body, "attachments")) {
+    for (const json::value& item : **attachments) {
+      if (!item.is_object()) continue;
+      const json::object& attachment = item.get_object();
+      if (json_string_or_none(attachment, "mode") == "view") {
+        ++report_.viewers;
+      } else {
+        report_.controller = json_string_or_none(attachment, "user_name").value_or("");
+      }
+    }
+  }
+  co_return Status();
+}
+
+net::Task<Status> Session::open(Fd pidfd, json::object open_request) {
+  Status started = process_.started(std::move(pidfd));
+  if (!started) co_return started;
+  auto hello = co_await process_.connect(kHelloTimeout);
+  if (!hello) co_return fail(hello.error(), "session worker");
+  std::vector<Fd> none;
+  auto opened = co_await process_.call(open_request, std::move(none), kOpenTimeout);
+  if (!opened) co_return fail(std::move(opened.error()));
+  co_return Status();
+}
+
+Status Session::adopt() {
+  return process_.adopt();
+}
+
+net::Task<void> Session::watch(std::shared_ptr<Session> self) {
+  Session& s = *self;
+  int failures = 0;
+  while (s.process_.running()) {
+    if (!s.process_.connected()) {
+      Status back = co_await s.connect();
+      if (!back) {
+        log::warn("session worker does not answer",
+                  {{"session", s.report_.session_id}, {"detail", back.error().text()}});
+        if (++failures >= kReconnectTries) {
+          co_await s.process_.terminate(kCloseTimeout);
+          break;
+        }
+        co_await s.process_.exited().wait_for(net::milliseconds(500));
+        continue;
+      }
+      failures = 0;
+    }
+    co_await s.process_.disconnected().wait();
+  }
+  // The zygote's word about how it ended follows within moments.
+  if (!s.ended_) co_await s.process_.exited().wait_for(net::milliseconds(100));
+  s.report_lost();
+  if (s.powers_.ended) s.powers_.ended(s.report_.session_id);
+}
+
+void Session::report_lost() {
+  if (ended_) return;
+  ended_ = true;
+  ++context_.counters.processes_lost;
+  const ExitInfo& own = process_.exit_info();
+  const ExitInfo& how = own.code >= 0 || own.signal != 0 ? own : exit_;
+  report_.state = "failed";
+  report_.detail = "the session worker " + how.text();
+  log::error("session lost", {{"session", report_.session_id}, {"detail", report_.detail}});
+  json::object event{{"event_id", event_id_of(report_.session_id, record().nonce, -1)},
+                     {"session_id", report_.session_id},
+                     {"kind", "state"},
+                     {"state", "failed"},
+                     {"detail", report_.detail},
+                     {"at", now_text()}};
+  (void)events_.keep(event);  // a full disk was logged; the heartbeat says the same
+}
+
+net::Task<Status> Session::attach(json::object attach_request, Fd stream) {
+  std::vector<Fd> fds;
+  fds.push_back(std::move(stream));
+  auto answer = co_await process_.call(attach_request, std::move(fds), kAttachTimeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  ++context_.counters.attachments;
+  co_return Status();
+}
+
+net::Task<Status> Session::close(std::string reason, std::string by) {
+  json::object body{{"op", "close"}, {"reason", reason}, {"by", by}};
+  std::vector<Fd> none;
+  auto answer = co_await process_.call(body, std::move(none), kCloseTimeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return Status();
+}
+
+net::Task<void> Session::terminate(net::milliseconds grace) {
+  const bool ended = co_await process_.exited().wait_for(grace);
+  if (!ended) co_await process_.terminate(grace);
+}
+
+void Session::on_message(ipc::Message message) {
+  if (message.op == "state") return on_state(message);
+  if (message.op == "event") return on_event(message);
+  if (message.op == "stream.open" && message.id) {
+    context_.tasks.spawn("stream.open", stream_open(shared_from_this(), std::move(message)));
+    return;
+  }
+  if (message.op == "secret.resolve" && message.id) {
+    context_.tasks.spawn("secret.resolve", secret_resolve(shared_from_this(), std::move(message)));
+    return;
+  }
+  if (message.op == "log") {
+    log::write(log::level_from_name(text_of(message, "level")), text_of(message, "message"),
+               {{"instance", record().name},
+                {"session", report_.session_id},
+                {"workload", record().product},
+                {"organization", record().organization}});
+    return;
+  }
+  if (message.id) process_.refuse(*message.id, Error{Errc::unsupported, message.op});
+}
+
+void Session::keep_and_ack(const ipc::Message& message, json::object event) {
+  const auto seq = json_int_or_none(*message.body, "event_seq");
+  if (!seq) return;
+  event["event_id"] = event_id_of(report_.session_id, record().nonce, *seq);
+  event["session_id"] = report_.session_id;
+  std::string at = text_of(message, "at");
+  event["at"] = at.empty() ? now_text() : std::move(at);
+  // Not durable, not acknowledged: the worker sends it again.
+  if (events_.keep(event)) process_.ack(*seq);
+}
+
+void Session::on_state(const ipc::Message& message) {
+  const std::string state = text_of(message, "state");
+  constexpr std::string_view kStates[] = {"opening", "active", "detached",
+                                          "closing", "closed", "failed"};
+  if (std::find(std::begin(kStates), std::end(kStates), state) == std::end(kStates)) return;
+  report_.state = state;
+  report_.detail = text_of(message, "detail").substr(0, 512);
+  if (state == "closed" || state == "failed") ended_ = true;
+  if (state != "active") report_.controller.clear();
+  log::info("session state",
+            {{"session", report_.session_id}, {"state", state}, {"detail", report_.detail}});
+  json::object event{{"kind", "state"}, {"state", state}, {"detail", report_.detail}};
+  if (const auto status = json_int_or_none(*message.body, "exit_status")) {
+    event["exit_status"] = *status;
+  }
+  keep_and_ack(message, std::move(event));
+}
+
+void Session::on_event(const ipc::Message& message) {
+  const std::string kind = text_of(message, "kind");
+  const std::string user_name = text_of(message, "user_name").substr(0, 256);
+  if (kind == "attached" || kind == "taken_over") {
+    report_.controller = user_name;
+  } else if (kind == "detached") {
+    report_.controller.clear();
+  } else if (kind == "view_joined") {
+    ++report_.viewers;
+  } else if (kind == "view_left") {
+    report_.viewers = std::max(0, report_.viewers - 1);
+  } else {
+    return;
+  }
+  json::object event{{"kind", kind}, {"user_name", user_name}};
+  for (const char* key : {"user_id", "previous_user_name", "mode"}) {
+    if (const auto value = json_string_or_none(*message.body, key); value && !value->empty()) {
+      event[key] = value->substr(0, 256);
+    }
+  }
+  keep_and_ack(message, std::move(event));
+}
+
+net::Task<void> Session::stream_open(std::shared_ptr<Session> self, ipc::Message message) {
+  Session& s = *self;
+  const std::string target = text_of(message, "target");
+  Result<SessionTarget> allowed = fail(Errc::forbidden, "not this session's target");
+  if (target == s.record().resource) {
+    allowed = s.powers_.target(s.record().resource, s.record().organization);
+  }
+  if (!allowed) {
+    ++s.context_.counters.dials_refused;
+    log::warn("dial refused", {{"session", s.report_.session_id},
+                               {"target", target.substr(0, 64)},
+                               {"detail", allowed.error().text()}});
+    s.process_.refuse(*message.id, allowed.error());
+    co_return;
+  }
+  const std::int64_t asked = json_int_or_none(*message.body, "timeout_ms").value_or(10'000);
+  const net::milliseconds limit(std::clamp<std::int64_t>(asked, 100, kDialMsMax));
+  auto socket = co_await s.powers_.dial(allowed->host, allowed->port, limit);
+  if (!socket) {
+    s.process_.refuse(*message.id, socket.error());
+    co_return;
+  }
+  ++s.context_.counters.dials;
+  const int fds[] = {socket->get()};
+  s.process_.answer(*message.id, json::object{}, fds);
+}
+
+net::Task<void> Session::secret_resolve(std::shared_ptr<Session> self, ipc::Message message) {
+  Session& s = *self;
+  const std::string ref = text_of(message, "ref");
+  auto target = s.powers_.target(s.record().resource, s.record().organization);
+  Result<std::string> value = fail(Errc::forbidden, "not this session's secret");
+  if (target && !ref.empty() && ref == target->secret_ref) {
+    value = co_await s.powers_.secret(s.report_.session_id, ref);
+  }
+  if (!value) {
+    ++s.context_.counters.secrets_refused;
+    log::warn("secret refused",
+              {{"session", s.report_.session_id}, {"detail", value.error().text()}});
+    s.process_.refuse(*message.id, value.error());
+    co_return;
+  }
+  ++s.context_.counters.secrets_resolved;
+  json::object answer;
+  json::string& slot = answer["value"].emplace_string();
+  slot = *value;
+  wipe(*value);
+  s.process_.answer(*message.id, answer);
+  wipe(std::span(reinterpret_cast<std::uint8_t*>(slot.data()), slot.size()));
+}
+
+}  // namespace rap::agent

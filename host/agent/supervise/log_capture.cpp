@@ -1,0 +1,175 @@
+#include "host/agent/supervise/log_capture.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+
+#include "base/json.hpp"
+#include "base/log.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace asio = net::asio;
+namespace json = boost::json;
+
+constexpr std::size_t kLineBytesMax = 8 * 1024;  // longer ones are cut
+// A plugin that prints in a loop must not fill the host's disk.
+constexpr int kLinesPerSecondMax = 200;
+
+// The shape of UTF-8 sequences; enough to keep the JSON log readable by others.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const std::size_t length = c < 0x80                ? 1
+                               : c >= 0xc2 && c < 0xe0 ? 2
+                               : c >= 0xe0 && c < 0xf0 ? 3
+                               : c >= 0xf0 && c < 0xf5 ? 4
+                                                       : 0;
+    bool whole = length > 0 && i + length <= text.size();
+    for (std::size_t k = 1; whole && k < length; ++k) {
+      whole = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+    }
+    if (!whole) {
+      out += '?';
+      ++i;
+      continue;
+    }
+    out.append(text.substr(i, length));
+    i += length;
+  }
+  return out;
+}
+
+}  // namespace
+
+CapturedLine parse_captured_line(std::string_view line) {
+  CapturedLine out;
+  if (line.starts_with('{')) {
+    auto value = parse_json(line, {.bytes_max = kLineBytesMax, .depth_max = 8});
+    json::object* object = value ? value->if_object() : nullptr;
+    const auto message = object ? json_string_or_none(*object, "message") : std::nullopt;
+    if (message) {
+      out.message = *message;
+      out.level = json_string_or_none(*object, "level").value_or("info");
+      for (const char* taken : {"message", "level", "time", "program"}) object->erase(taken);
+      if (!object->empty()) out.fields = json::serialize(*object);
+      return out;
+    }
+  }
+  out.message = printable(line);
+  return out;
+}
+
+struct LogCapture::Reader {
+  Reader(asio::any_io_executor executor, Fd fd, LogLabels names, std::filesystem::path where)
+      : pipe(executor, fd.release()), labels(std::move(names)), path(std::move(where)) {}
+
+  asio::posix::stream_descriptor pipe;
+  LogLabels labels;
+  std::filesystem::path path;
+  std::string partial;
+  std::chrono::steady_clock::time_point second{};
+  int lines_in_second = 0;
+  std::uint64_t dropped = 0;
+
+  void emit(Counters& counters, std::string_view line) {
+    if (line.empty()) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - second >= std::chrono::seconds(1)) {
+      if (dropped > 0) {
+        log::warn("log lines dropped", {{"instance", labels.instance}, {"count", dropped}});
+      }
+      second = now;
+      lines_in_second = 0;
+      dropped = 0;
+    }
+    if (++lines_in_second > kLinesPerSecondMax) {
+      ++dropped;
+      ++counters.log_lines_dropped;
+      return;
+    }
+    ++counters.log_lines;
+    const CapturedLine captured = parse_captured_line(line);
+    log::write(log::level_from_name(captured.level), captured.message,
+               {{"workload", labels.workload},
+                {"instance", labels.instance},
+                {"organization", labels.organization},
+                {"worker_fields", captured.fields}});
+  }
+
+  void take(Counters& counters, std::string_view text) {
+    while (!text.empty()) {
+      const std::size_t end = text.find('\n');
+      partial.append(text.substr(0, std::min(end, kLineBytesMax - partial.size())));
+      if (end == text.npos) return;
+      emit(counters, partial);
+      partial.clear();
+      text.remove_prefix(end + 1);
+    }
+  }
+};
+
+LogCapture::LogCapture(Context& context) : context_(context) {}
+LogCapture::~LogCapture() = default;
+
+Result<Fd> LogCapture::open(const LogLabels& labels) {
+  const std::string path = context_.run.log_pipe(labels.instance).string();
+  ::unlink(path.c_str());
+  if (::mkfifo(path.c_str(), 0600) != 0) {
+    return fail(errno == ENOSPC ? Errc::exhausted : Errc::internal,
+                path + ": " + errno_text(errno));
+  }
+  Fd read_end(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Fd write_end(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!read_end || !write_end) return fail(Errc::internal, path + ": " + errno_text(errno));
+  start(labels, std::move(read_end));
+  return write_end;
+}
+
+void LogCapture::reopen(const LogLabels& labels) {
+  const std::string path = context_.run.log_pipe(labels.instance).string();
+  Fd read_end(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+  if (read_end) start(labels, std::move(read_end));
+}
+
+void LogCapture::start(const LogLabels& labels, Fd read_end) {
+  auto reader = std::make_shared<Reader>(context_.executor, std::move(read_end), labels,
+                                         context_.run.log_pipe(labels.instance));
+  context_.tasks.spawn("log capture", read_loop(context_, std::move(reader)));
+}
+
+net::Task<void> LogCapture::read_loop(Context& context, std::shared_ptr<Reader> reader) {
+  char buffer[4096];
+  while (true) {
+    const ssize_t n = ::read(reader->pipe.native_handle(), buffer, sizeof buffer);
+    if (n > 0) {
+      reader->take(context.counters, std::string_view(buffer, static_cast<std::size_t>(n)));
+      continue;
+    }
+    if (n == 0) break;  // every writer is gone
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) break;
+    co_await reader->pipe.async_wait(asio::posix::stream_descriptor::wait_read,
+                                     asio::use_awaitable);
+  }
+  if (!reader->partial.empty()) reader->emit(context.counters, reader->partial);
+  // The next process of this name may have made its own pipe there already.
+  struct stat ours {};
+  struct stat there {};
+  if (::fstat(reader->pipe.native_handle(), &ours) == 0 &&
+      ::stat(reader->path.c_str(), &there) == 0 && ours.st_ino == there.st_ino) {
+    ::unlink(reader->path.c_str());
+  }
+}
+
+}  // namespace rap::agent

@@ -1,0 +1,175 @@
+#include "host/agent/supervise/process.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+
+#include "base/crypto.hpp"
+#include "base/log.hpp"
+#include "host/agent/node/facts.hpp"
+#include "host/agent/version.hpp"
+
+namespace rap::agent {
+namespace asio = net::asio;
+
+std::string new_nonce() {
+  return to_hex(random_bytes(16));
+}
+
+Process::Process(Context& context, InstanceRecord record, OnMessage on_message)
+    : context_(context),
+      record_(std::move(record)),
+      on_message_(std::move(on_message)),
+      exited_(context.executor),
+      disconnected_(context.executor),
+      self_(std::make_shared<Process*>(this)) {
+  record_.boot_id = context.boot_id;
+}
+
+Process::~Process() {
+  *self_ = nullptr;
+}
+
+Result<Fd> Process::prepare() {
+  // The record comes first: a process without one could never be found again.
+  if (Status written = context_.records.write(record_); !written) {
+    return fail(std::move(written.error()));
+  }
+  auto listening = ipc::listen_at(context_.run.socket(record_.name).string());
+  if (!listening) forget();
+  return listening;
+}
+
+Status Process::started(Fd pidfd) {
+  pidfd_ = std::move(pidfd);
+  record_.pid = pid_of(pidfd_.get());
+  record_.start_time = process_start_time(record_.pid).value_or(0);
+  ++context_.counters.process_starts;
+  watch();
+  return context_.records.write(record_);
+}
+
+Status Process::start(LogCapture& logs, const std::filesystem::path& program,
+                      std::vector<std::pair<int, int>> extra) {
+  auto listening = prepare();
+  if (!listening) return fail(std::move(listening.error()));
+  auto log = logs.open({record_.name, record_.product, record_.organization});
+  if (!log) {
+    forget();
+    return fail(std::move(log.error()));
+  }
+  SpawnRequest request;
+  request.program = program;
+  request.arguments = {"--instance", record_.name};
+  request.descriptors = std::move(extra);
+  request.descriptors.emplace_back(3, listening->get());
+  request.descriptors.emplace_back(5, log->get());
+  request.log = log->get();
+  auto spawned = spawn(request);
+  if (!spawned) {
+    forget();
+    return fail(std::move(spawned.error()));
+  }
+  return started(std::move(spawned->pidfd));
+}
+
+Status Process::adopt() {
+  if (record_.pid == 0) return fail(Errc::not_found, "no pid was noted");
+  auto pidfd = open_pidfd(record_.pid);
+  if (!pidfd) return fail(std::move(pidfd.error()));
+  // Between the note and the descriptor the pid may have become another process's.
+  if (!is_running(record_, context_.boot_id)) return fail(Errc::not_found, "it has ended");
+  pidfd_ = std::move(*pidfd);
+  ++context_.counters.processes_adopted;
+  watch();
+  return {};
+}
+
+void Process::watch() {
+  Fd copy(::fcntl(pidfd_.get(), F_DUPFD_CLOEXEC, 0));
+  context_.tasks.spawn("process exit", watch_exit(self_, context_, std::move(copy)));
+}
+
+net::Task<void> Process::watch_exit(std::shared_ptr<Process*> self, Context& context, Fd pidfd) {
+  asio::posix::stream_descriptor descriptor(context.executor, pidfd.release());
+  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  if (*self != nullptr) (*self)->on_exit();
+}
+
+void Process::on_exit() {
+  exit_info_ = reap(pidfd_.get());
+  ++context_.counters.process_ends;
+  client_.reset();
+  forget();
+  disconnected_.set();
+  exited_.set();
+}
+
+void Process::hand_over() {
+  *self_ = nullptr;
+  client_.reset();
+  pidfd_.reset();
+  forget();
+  disconnected_.set();
+}
+
+void Process::forget() {
+  ::unlink(context_.run.socket(record_.name).c_str());
+  context_.records.remove(record_.name);
+}
+
+net::Task<Result<ipc::Message>> Process::connect(net::milliseconds timeout) {
+  auto socket = ipc::connect_to(context_.run.socket(record_.name).string());
+  if (!socket) co_return fail(std::move(socket.error()));
+  ipc::IpcClient::Handlers handlers;
+  handlers.on_message = [this](ipc::Message message) { on_message_(std::move(message)); };
+  handlers.on_closed = [this](const Error&) { disconnected_.set(); };
+  client_ =
+      std::make_unique<ipc::IpcClient>(context_.executor, std::move(*socket), std::move(handlers));
+  disconnected_.reset();
+  auto answer = co_await client_->hello(record_.nonce, context_.fence, kAgentVersion, timeout);
+  if (!answer) disconnected_.set();
+  co_return answer;
+}
+
+net::Task<Result<ipc::Message>> Process::call(const boost::json::object& body, std::vector<Fd> fds,
+                                              net::milliseconds timeout) {
+  if (!connected()) co_return fail(Errc::unavailable, record_.name + ": not connected");
+  co_return co_await client_->call(body, std::move(fds), timeout);
+}
+
+void Process::answer(std::int64_t id, const boost::json::object& members,
+                     std::span<const int> fds) {
+  if (client_) client_->answer(id, members, fds);
+}
+void Process::refuse(std::int64_t id, const Error& error) {
+  if (client_) client_->refuse(id, error);
+}
+void Process::ack(std::int64_t event_seq) {
+  if (client_) client_->ack(event_seq);
+}
+
+bool Process::connected() const {
+  return client_ != nullptr && client_->open();
+}
+
+bool Process::signal(int number) const {
+  return pidfd_ && send_signal(pidfd_.get(), number);
+}
+
+net::Task<void> Process::terminate(net::milliseconds grace) {
+  if (!running()) co_return;
+  signal(SIGTERM);
+  const bool ended = co_await exited_.wait_for(grace);
+  if (ended) co_return;
+  signal(SIGKILL);
+  // The kernel needs no longer than this for a process without devices.
+  const bool killed = co_await exited_.wait_for(net::milliseconds(5'000));
+  if (!killed) log::error("process does not end", {{"instance", record_.name}});
+}
+
+}  // namespace rap::agent

@@ -1,0 +1,31 @@
+// What the agent says about a workload: honest, with the reason.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace rap::agent {
+
+enum class WorkloadState {
+  starting,
+  running,
+  degraded,  // not what was asked for, without being broken: no release, not ready yet
+  failed,    // given up until something changes
+  stopped,
+};
+
+inline std::string_view name(WorkloadState state) {
+  constexpr std::string_view kNames[] = {"starting", "running", "degraded", "failed", "stopped"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+struct WorkloadReport {
+  std::string assignment_id;
+  std::string role;
+  WorkloadState state = WorkloadState::starting;
+  std::string detail;
+  std::string version;
+  int pid = 0;
+};
+
+}  // namespace rap::agent

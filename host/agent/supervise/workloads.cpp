@@ -1,0 +1,246 @@
+#include "host/agent/supervise/workloads.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.hpp"
+
+namespace rap::agent {
+namespace {
+
+Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
+  if (role.product.empty()) {
+    return fail(Errc::not_found, "no release of a plugin for this role is assigned");
+  }
+  const auto found = applied.releases.find({role.product, role.version});
+  if (found == applied.releases.end()) {
+    return fail(Errc::not_found, role.product + " " + role.version + " is not known yet");
+  }
+  if (!found->second) return fail(found->second.error());
+  const Release& release = *found->second;
+  for (const loader::AdapterFacts& adapter : release.manifest.adapters) {
+    if (std::find(adapter.roles.begin(), adapter.roles.end(), role.role) == adapter.roles.end()) {
+      continue;
+    }
+    if (auto grants = grants_for(adapter); !grants) return fail(std::move(grants.error()));
+    ZygoteSpec out;
+    out.release = release;
+    out.adapter = adapter;
+    out.config_json = role.config_json;
+    return out;
+  }
+  return fail(Errc::mismatch,
+              role.product + " " + role.version + " has no adapter for the role " + role.role);
+}
+
+}  // namespace
+
+std::vector<PlannedRole> plan_roles(const Applied& applied) {
+  std::vector<PlannedRole> out;
+  for (const RoleAssignment& role : applied.roles) {
+    std::set<std::string> organizations;
+    if (!role.organization_id.empty()) {
+      organizations.insert(role.organization_id);
+    } else {
+      for (const auto& [id, resource] : applied.access.resources) {
+        if (resource.role == role.role) organizations.insert(resource.organization_id);
+      }
+      if (organizations.empty()) organizations.insert("");
+    }
+    out.push_back({role, spec_of(role, applied), {organizations.begin(), organizations.end()}});
+  }
+  return out;
+}
+
+Workloads::Workloads(Context& context, LogCapture& logs, Hooks hooks)
+    : context_(context), logs_(logs), hooks_(std::move(hooks)) {}
+
+std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
+  Zygote::Hooks hooks;
+  hooks.changed = hooks_.changed;
+  hooks.artifact_bad = hooks_.artifact_bad;
+  hooks.session_exited = hooks_.session_exited;
+  return std::make_shared<Zygote>(context_, logs_, std::move(spec), std::move(hooks));
+}
+
+void Workloads::adopt(InstanceRecord record, const Applied* applied) {
+  ZygoteSpec spec;
+  spec.organization = record.organization;
+  spec.adapter.id = record.adapter;
+  spec.release.artifact_sha256 = record.digest;
+  spec.release.manifest.product = record.product;
+  spec.release.manifest.version = record.version;
+  if (applied != nullptr) {
+    for (const PlannedRole& role : plan_roles(*applied)) {
+      if (!role.spec || role.spec->digest() != record.digest) continue;
+      const std::string organization = spec.organization;
+      spec = *role.spec;
+      spec.organization = organization;
+    }
+  }
+  const std::string name = record.name;
+  auto zygote = make(std::move(spec));
+  if (Status adopted = zygote->adopt(std::move(record)); !adopted) {
+    log::warn("worker of an earlier agent is gone",
+              {{"instance", name}, {"detail", adopted.error().detail}});
+    return;
+  }
+  zygotes_[name] = zygote;
+  zygote->start();
+}
+
+void Workloads::apply(AppliedPtr applied) {
+  if (stopping_) return;
+  applied_ = std::move(applied);
+  std::vector<PlannedRole> plan;
+  // A node that is not active starts nothing, and lets what runs come to its end.
+  if (applied_->membership.status == NodeStatus::active) plan = plan_roles(*applied_);
+  std::set<std::string> wanted;
+  for (const PlannedRole& role : plan) {
+    if (!role.spec) continue;
+    for (const std::string& organization : role.organizations) {
+      const std::string name = zygote_name(role.spec->digest(), organization);
+      wanted.insert(name);
+      if (zygotes_.contains(name)) continue;
+      if (const auto back = retired_.find(name);
+          back != retired_.end() && !back->second->stopped()) {
+        zygotes_.insert(retired_.extract(back));
+        continue;
+      }
+      ZygoteSpec spec = *role.spec;
+      spec.organization = organization;
+      auto zygote = make(std::move(spec));
+      zygotes_[name] = zygote;
+      zygote->start();
+    }
+  }
+  // The same zygotes with another assignment: a failed one deserves another try.
+  const bool changed =
+      !std::equal(plan.begin(), plan.end(), plan_.begin(), plan_.end(),
+                  [](const auto& a, const auto& b) { return a.assignment == b.assignment; });
+  plan_ = std::move(plan);
+  std::vector<std::string> unwanted;
+  for (const auto& [name, zygote] : zygotes_) {
+    if (!wanted.contains(name)) unwanted.push_back(name);
+  }
+  for (const std::string& name : unwanted) retire(name);
+  if (changed) retry_failed();
+}
+
+void Workloads::retire(const std::string& name) {
+  auto node = zygotes_.extract(name);
+  if (node.empty()) return;
+  std::shared_ptr<Zygote> zygote = node.mapped();
+  retired_[name] = zygote;
+  if (hooks_.sessions_in(name) == 0) {
+    context_.tasks.spawn("retire", stop_retired(*this, std::move(zygote)));
+  }
+}
+
+net::Task<void> Workloads::stop_retired(Workloads& self, std::shared_ptr<Zygote> zygote) {
+  Status stopped = co_await zygote->stop(Zygote::Force::no);
+  if (stopped) self.retired_.erase(zygote->name());
+}
+
+void Workloads::session_ended() {
+  for (const auto& [name, zygote] : retired_) {
+    if (!zygote->stopped() && hooks_.sessions_in(name) == 0) {
+      context_.tasks.spawn("retire", stop_retired(*this, zygote));
+    }
+  }
+}
+
+void Workloads::retry_failed() {
+  for (const auto& [name, zygote] : zygotes_) {
+    if (zygote->state() != WorkloadState::running) zygote->retry();
+  }
+}
+
+Result<std::shared_ptr<Zygote>> Workloads::find(const std::string& role,
+                                                const std::string& organization) {
+  std::string reason = "the role " + role + " is not assigned to this node";
+  for (const PlannedRole& planned : plan_) {
+    if (planned.assignment.role != role) continue;
+    if (!planned.assignment.organization_id.empty() &&
+        planned.assignment.organization_id != organization) {
+      reason = "the role " + role + " is assigned for another organization";
+      continue;
+    }
+    if (!planned.spec) return fail(Errc::unavailable, planned.spec.error().detail);
+    const auto found = zygotes_.find(zygote_name(planned.spec->digest(), organization));
+    if (found != zygotes_.end()) return found->second;
+    reason = "the worker for this organization is not started yet";
+  }
+  return fail(Errc::unavailable, reason);
+}
+
+std::vector<WorkloadReport> Workloads::report() const {
+  // A role is as well as the worst of its workers.
+  const auto badness = [](WorkloadState state) {
+    switch (state) {
+      case WorkloadState::running:
+        return 0;
+      case WorkloadState::starting:
+        return 1;
+      case WorkloadState::stopped:
+        return 2;
+      case WorkloadState::degraded:
+        return 3;
+      case WorkloadState::failed:
+        return 4;
+    }
+    return 4;
+  };
+  std::vector<WorkloadReport> out;
+  for (const PlannedRole& role : plan_) {
+    WorkloadReport report;
+    report.assignment_id = role.assignment.assignment_id;
+    report.role = role.assignment.role;
+    report.version = role.assignment.version;
+    if (!role.spec) {
+      report.state = WorkloadState::degraded;
+      report.detail = role.spec.error().detail;
+      out.push_back(std::move(report));
+      continue;
+    }
+    bool first = true;
+    for (const std::string& organization : role.organizations) {
+      const auto found = zygotes_.find(zygote_name(role.spec->digest(), organization));
+      if (found == zygotes_.end()) continue;
+      const Zygote& zygote = *found->second;
+      if (!first && badness(zygote.state()) <= badness(report.state)) continue;
+      first = false;
+      report.state = zygote.state();
+      report.detail = zygote.detail();
+      report.pid = zygote.pid();
+    }
+    out.push_back(std::move(report));
+  }
+  return out;
+}
+
+std::vector<SandboxLayer> Workloads::sandbox_layers() const {
+  for (const auto& [name, zygote] : zygotes_) {
+    if (!zygote->layers().empty()) return zygote->layers();
+  }
+  return {};
+}
+
+std::vector<std::shared_ptr<Zygote>> Workloads::all() const {
+  std::vector<std::shared_ptr<Zygote>> out;
+  for (const auto& [name, zygote] : zygotes_) out.push_back(zygote);
+  for (const auto& [name, zygote] : retired_) out.push_back(zygote);
+  return out;
+}
+
+net::Task<void> Workloads::stop_all() {
+  stopping_ = true;
+  for (const std::shared_ptr<Zygote>& zygote : all()) {
+    Status stopped = co_await zygote->stop(Zygote::Force::yes);
+    if (!stopped)
+      log::warn("worker did not stop",
+                {{"instance", zygote->name()}, {"detail", stopped.error().text()}});
+  }
+}
+
+}  // namespace rap::agent

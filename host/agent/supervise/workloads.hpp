@@ -1,0 +1,70 @@
+// Which zygotes should run, from the applied snapshots; starts, retires and reports them.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/agent/supervise/zygote.hpp"
+
+namespace rap::agent {
+
+// A role assignment with its release, or the reason why there is none that can run.
+struct PlannedRole {
+  RoleAssignment assignment;
+  Result<ZygoteSpec> spec;                 // without organization
+  std::vector<std::string> organizations;  // a zygote each; "" proves that the plugin loads
+};
+// Pure. One entry per assignment, in their order.
+std::vector<PlannedRole> plan_roles(const Applied& applied);
+
+class Workloads {
+ public:
+  struct Hooks {
+    std::function<void()> changed;
+    std::function<void()> artifact_bad;
+    std::function<void(std::string session, ExitInfo how)> session_exited;
+    // Sessions that live in this zygote: a retired one waits for them.
+    std::function<int(const std::string& zygote)> sessions_in;
+  };
+  Workloads(Context& context, LogCapture& logs, Hooks hooks);
+
+  // A zygote of an earlier agent; before apply(). Its release is read from `applied`; one that is
+  // no longer listed there is kept only while it has sessions.
+  void adopt(InstanceRecord record, const Applied* applied);
+  // Starts what is missing, retires what is not wanted any more, retries what failed when its
+  // assignment or release changed.
+  void apply(AppliedPtr applied);
+  // Call after a session ended: a retired zygote may go now.
+  void session_ended();
+  // After a download: zygotes that failed for their artifact try again.
+  void retry_failed();
+
+  // The zygote for sessions of `role` in `organization`; the reason when there is none.
+  Result<std::shared_ptr<Zygote>> find(const std::string& role, const std::string& organization);
+
+  std::vector<WorkloadReport> report() const;
+  std::vector<SandboxLayer> sandbox_layers() const;
+  std::vector<std::shared_ptr<Zygote>> all() const;
+
+  // Everything, sessions or not; nothing is started afterwards.
+  net::Task<void> stop_all();
+
+ private:
+  std::shared_ptr<Zygote> make(ZygoteSpec spec);
+  void retire(const std::string& name);
+  static net::Task<void> stop_retired(Workloads& self, std::shared_ptr<Zygote> zygote);
+
+  Context& context_;
+  LogCapture& logs_;
+  Hooks hooks_;
+  AppliedPtr applied_;
+  std::vector<PlannedRole> plan_;
+  std::map<std::string, std::shared_ptr<Zygote>> zygotes_;  // by name
+  std::map<std::string, std::shared_ptr<Zygote>> retired_;
+  bool stopping_ = false;
+};
+
+}  // namespace rap::agent

@@ -1,0 +1,337 @@
+#include "host/agent/supervise/zygote.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "base/crypto.hpp"
+#include "base/json.hpp"
+#include "base/log.hpp"
+#include "base/net/blocking_pool.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::steady_clock;
+
+constexpr net::milliseconds kHelloTimeout{10'000};
+constexpr net::milliseconds kLoadTimeout{30'000};  // a plugin that loads libfreerdp needs 0.05 s
+constexpr net::milliseconds kForkTimeout{5'000};   // usually 0.5 ms
+constexpr net::milliseconds kStopTimeout{5'000};
+constexpr net::milliseconds kTermGrace{3'000};
+constexpr int kReconnectTries = 5;
+
+constexpr std::string_view kOffered[] = {
+    "rap.host.log/1",    "rap.host.config/1",  "rap.host.loop/1",   "rap.host.stream/1",
+    "rap.host.secret/1", "rap.host.metrics/1", "rap.host.health/1", "rap.host.session/1"};
+
+bool offered(const std::string& extension) {
+  return std::find(std::begin(kOffered), std::end(kOffered), extension) != std::end(kOffered);
+}
+
+std::uint64_t random_number() {
+  std::uint64_t out = 0;
+  for (const std::uint8_t byte : random_bytes(sizeof out)) out = out << 8 | byte;
+  return out;
+}
+
+InstanceRecord record_of(const ZygoteSpec& spec) {
+  InstanceRecord out;
+  out.name = zygote_name(spec.digest(), spec.organization);
+  out.kind = InstanceKind::zygote;
+  out.nonce = new_nonce();
+  out.digest = spec.digest();
+  out.organization = spec.organization;
+  out.product = spec.release.manifest.product;
+  out.version = spec.release.manifest.version;
+  out.adapter = spec.adapter.id;
+  return out;
+}
+
+bool is_session_adapter(const loader::AdapterFacts& adapter) {
+  return std::find(adapter.provides.begin(), adapter.provides.end(), "rap.adapter.session/1") !=
+         adapter.provides.end();
+}
+
+}  // namespace
+
+std::string zygote_name(const std::string& digest, const std::string& organization) {
+  return "z-" + to_hex(sha256(digest + "/" + organization)).substr(0, 12);
+}
+
+Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter) {
+  std::vector<std::string> out;
+  for (const std::string& need : adapter.needs) {
+    if (!offered(need)) {
+      return fail(Errc::unsupported, adapter.id + " needs " + need + ", which this agent has not");
+    }
+    out.push_back(need);
+  }
+  for (const std::string& want : adapter.wants) {
+    if (offered(want)) out.push_back(want);
+  }
+  return out;
+}
+
+Zygote::Zygote(Context& context, LogCapture& logs, ZygoteSpec spec, Hooks hooks)
+    : context_(context),
+      logs_(logs),
+      spec_(std::move(spec)),
+      hooks_(std::move(hooks)),
+      name_(zygote_name(spec_.digest(), spec_.organization)),
+      policy_(RestartLimits{.restarts_max = context.config.restarts_max,
+                            .window = context.config.restart_window}),
+      ready_(context.executor),
+      wake_(context.executor) {}
+
+Zygote::~Zygote() = default;
+
+void Zygote::set(WorkloadState state, std::string detail) {
+  if (state == state_ && detail == detail_) return;
+  state_ = state;
+  detail_ = std::move(detail);
+  const log::Level level = state == WorkloadState::failed ? log::Level::error : log::Level::info;
+  log::write(level, "workload state",
+             {{"instance", name_},
+              {"workload", spec_.release.manifest.product},
+              {"organization", spec_.organization},
+              {"version", spec_.release.manifest.version},
+              {"state", agent::name(state_)},
+              {"detail", detail_}});
+  if (hooks_.changed) hooks_.changed();
+}
+
+Status Zygote::adopt(InstanceRecord record) {
+  auto process =
+      std::make_unique<Process>(context_, std::move(record),
+                                [this](ipc::Message message) { on_message(std::move(message)); });
+  if (Status adopted = process->adopt(); !adopted) {
+    process->forget();
+    return adopted;
+  }
+  logs_.reopen({name_, spec_.release.manifest.product, spec_.organization});
+  process_ = std::move(process);
+  return {};
+}
+
+void Zygote::start() {
+  context_.tasks.spawn("zygote", run(shared_from_this()));
+}
+
+void Zygote::retry() {
+  policy_.changed();
+  wake_.set();
+}
+
+net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
+  Zygote& z = *self;
+  while (!z.stopping_) {
+    z.wake_.reset();
+    Status up = co_await z.bring_up();
+    if (up) {
+      z.set(WorkloadState::running, "");
+      z.ready_.set();
+      co_await z.until_gone();
+      z.ready_.reset();
+    }
+    if (z.stopping_) break;
+    if (std::exchange(z.handed_over_, false)) {
+      z.process_.reset();
+      z.set(WorkloadState::starting, "the plugin is not fork-safe: a process for each session");
+      continue;
+    }
+    std::string reason = up ? "" : up.error().detail;
+    if (z.process_ != nullptr) {
+      if (z.process_->running()) co_await z.process_->terminate(kTermGrace);
+      if (up || reason.empty()) reason = "the worker " + z.process_->exit_info().text();
+      z.process_.reset();
+    }
+    if (z.stopping_) break;
+    const auto wait = z.policy_.ended(steady_clock::now(), random_number());
+    if (wait) {
+      z.set(WorkloadState::starting, reason + "; starting again");
+      co_await z.wake_.wait_for(*wait);
+    } else {
+      z.set(WorkloadState::failed, reason + "; given up after " +
+                                       std::to_string(z.policy_.recent_ends()) +
+                                       " tries, until its release or assignment changes");
+      co_await z.wake_.wait();
+    }
+  }
+  z.stopped_ = true;
+  z.set(WorkloadState::stopped, "");
+}
+
+net::Task<Status> Zygote::bring_up() {
+  if (process_ != nullptr) {  // adopted
+    auto hello = co_await process_->connect(kHelloTimeout);
+    if (!hello) co_return fail(hello.error(), "the adopted worker does not answer");
+    read_layers(*hello);
+    policy_.started(steady_clock::now());
+    const json::value* loaded = hello->body->if_contains("loaded");
+    if (loaded != nullptr && loaded->is_bool() && !loaded->get_bool()) {
+      co_return co_await load_plugin();
+    }
+    co_return Status();
+  }
+  set(WorkloadState::starting, detail_);
+  Status launched = co_await launch();
+  if (!launched) co_return launched;
+  co_return co_await load_plugin();
+}
+
+net::Task<Status> Zygote::launch() {
+  // The digest and the ELF rules are checked on the very bytes the worker gets.
+  const ArtifactStore store(context_.state.store());
+  auto work = [store, digest = spec_.digest(), manifest = spec_.release.manifest] {
+    return store.load(digest, manifest);
+  };
+  auto sealed = co_await net::run_blocking(context_.pool, std::move(work));
+  if (!sealed) {
+    ++context_.counters.artifacts_refused;
+    log::error("artifact refused", {{"workload", spec_.release.manifest.product},
+                                    {"sha256", spec_.digest()},
+                                    {"detail", sealed.error().text()}});
+    const Errc code = sealed.error().code;
+    if ((code == Errc::mismatch || code == Errc::not_found) && hooks_.artifact_bad) {
+      hooks_.artifact_bad();
+    }
+    co_return fail(std::move(sealed.error()));
+  }
+  process_ = std::make_unique<Process>(
+      context_, record_of(spec_), [this](ipc::Message message) { on_message(std::move(message)); });
+  const int artifact = sealed->fd.get();
+  std::vector<std::pair<int, int>> extra{{4, artifact}};
+  Status started = process_->start(logs_, context_.config.worker_path, std::move(extra));
+  if (!started) {
+    process_.reset();
+    co_return started;
+  }
+  policy_.started(steady_clock::now());
+  auto hello = co_await process_->connect(kHelloTimeout);
+  if (!hello) co_return fail(hello.error(), "the worker does not answer");
+  co_return Status();
+}
+
+net::Task<Status> Zygote::load_plugin() {
+  auto grants = grants_for(spec_.adapter);
+  if (!grants) co_return fail(std::move(grants.error()));
+  json::array granted;
+  for (const std::string& grant : *grants) granted.emplace_back(grant);
+  auto config = parse_json(spec_.config_json);
+  auto manifest = parse_json(spec_.release.manifest_text);
+  if (!config || !manifest) co_return fail(Errc::internal, "config or manifest do not parse");
+  json::object body{{"op", "load"},
+                    {"sha256", spec_.digest()},
+                    {"length", spec_.release.artifact_length},
+                    {"adapter", spec_.adapter.id},
+                    {"manifest", std::move(*manifest)},
+                    {"grants", std::move(granted)},
+                    {"organization", spec_.organization},
+                    {"config", std::move(*config)},
+                    {"mode", is_session_adapter(spec_.adapter) ? "session" : "workload"}};
+  std::vector<Fd> none;
+  auto answer = co_await process_->call(body, std::move(none), kLoadTimeout);
+  if (!answer) co_return fail(answer.error(), "the plugin was refused");
+  read_layers(*answer);
+  co_return Status();
+}
+
+void Zygote::read_layers(const ipc::Message& answer) {
+  auto layers = json_array(*answer.body, "layers");
+  if (!layers) return;
+  layers_.clear();
+  for (const json::value& item : **layers) {
+    if (!item.is_object()) continue;
+    const json::object& layer = item.get_object();
+    layers_.push_back({json_string_or_none(layer, "name").value_or(""),
+                       json_string_or_none(layer, "state").value_or(""),
+                       json_string_or_none(layer, "detail").value_or("")});
+  }
+}
+
+net::Task<void> Zygote::until_gone() {
+  int failures = 0;
+  while (process_->running() && failures < kReconnectTries) {
+    co_await process_->disconnected().wait();
+    if (!process_->running()) co_return;
+    // Alive and not connected: its socket is still there.
+    auto hello = co_await process_->connect(kHelloTimeout);
+    if (hello) {
+      failures = 0;
+      continue;
+    }
+    ++failures;
+    co_await process_->exited().wait_for(net::milliseconds(500));
+  }
+}
+
+void Zygote::on_message(ipc::Message message) {
+  if (message.op == "exited") {
+    ExitInfo how;
+    how.code = static_cast<int>(json_int_or_none(*message.body, "exit_code").value_or(-1));
+    how.signal = static_cast<int>(json_int_or_none(*message.body, "signal").value_or(0));
+    const auto session = json_string_or_none(*message.body, "session");
+    if (session && hooks_.session_exited) hooks_.session_exited(*session, how);
+    if (const auto seq = json_int_or_none(*message.body, "event_seq")) process_->ack(*seq);
+    return;
+  }
+  if (message.op == "log") {
+    log::write(log::level_from_name(json_string_or_none(*message.body, "level").value_or("")),
+               json_string_or_none(*message.body, "message").value_or(""),
+               {{"instance", name_},
+                {"workload", spec_.release.manifest.product},
+                {"organization", spec_.organization},
+                {"session", json_string_or_none(*message.body, "session").value_or("")}});
+    return;
+  }
+  if (message.id) process_->refuse(*message.id, Error{Errc::unsupported, message.op});
+}
+
+net::Task<bool> Zygote::wait_ready(net::milliseconds limit) {
+  if (state_ == WorkloadState::failed || stopping_) co_return false;
+  co_return co_await ready_.wait_for(limit);
+}
+
+net::Task<Result<Fd>> Zygote::fork(const std::string& session, Fd listening) {
+  if (process_ == nullptr || !ready_.is_set()) {
+    co_return fail(Errc::unavailable, "the worker is not ready: " + detail_);
+  }
+  json::object body{{"op", "fork"}, {"session", session}};
+  std::vector<Fd> fds;
+  fds.push_back(std::move(listening));
+  auto answer = co_await process_->call(body, std::move(fds), kForkTimeout);
+  if (!answer) co_return fail(std::move(answer.error()));
+  if (answer->fds.size() != 1) co_return fail(Errc::malformed, "fork: no pidfd in the answer");
+  const json::value* in_place = answer->body->if_contains("in_place");
+  if (in_place != nullptr && in_place->is_bool() && in_place->get_bool()) {
+    // This very process is the session now; the next one needs another.
+    handed_over_ = true;
+    ready_.reset();
+    process_->hand_over();
+  }
+  co_return std::move(answer->fds.front());
+}
+
+net::Task<Status> Zygote::stop(Force force) {
+  // Held until the end of this call, whoever else lets go.
+  const auto self = shared_from_this();
+  if (process_ != nullptr && process_->connected()) {
+    json::object body{{"op", "stop"}};
+    if (force == Force::yes) body["force"] = true;
+    std::vector<Fd> none;
+    auto answer = co_await process_->call(body, std::move(none), kStopTimeout);
+    if (!answer && force == Force::no) co_return fail(std::move(answer.error()));
+  }
+  stopping_ = true;
+  wake_.set();
+  if (process_ != nullptr) {
+    co_await process_->exited().wait_for(kStopTimeout);
+    if (process_ != nullptr && process_->running()) co_await process_->terminate(kTermGrace);
+  }
+  co_return Status();
+}
+
+}  // namespace rap::agent
