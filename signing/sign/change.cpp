@@ -52,6 +52,20 @@ Status Change::load_pending() {
     }
     drafts_[role] = std::move(*draft);
   }
+  continues_pending_ = true;
+  return {};
+}
+
+Status Change::check_pending() const {
+  if (continues_pending_) return {};
+  std::error_code ec;
+  for (const auto& [role, draft] : drafts_) {
+    const auto path = repository_.pending_dir() / (role + ".json");
+    if (std::filesystem::exists(path, ec)) {
+      return fail(Errc::conflict,
+                  path.string() + " collects signatures; commit or remove it first");
+    }
+  }
   return {};
 }
 
@@ -149,6 +163,7 @@ Result<std::vector<Change::Missing>> Change::missing() const {
 }
 
 Status Change::save_pending() const {
+  if (auto status = check_pending(); !status) return status;
   for (const auto& [role, draft] : drafts_) {
     if (is_online(role)) continue;  // made when the rest is complete
     auto status = write_file_atomic(repository_.pending_dir() / (role + ".json"), draft.file());
@@ -214,6 +229,7 @@ Status Change::check_all() const {
 }
 
 Status Change::publish(KeyStore& store) {
+  if (auto status = check_pending(); !status) return status;
   auto root_only = root_alone_suffices();
   if (!root_only) return fail(std::move(root_only.error()));
   if (!*root_only) {

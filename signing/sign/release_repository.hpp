@@ -88,7 +88,8 @@ class Change {
   // Roles whose threshold is not reached.
   Result<std::vector<Missing>> missing() const;
 
-  // Keeps the drafts in pending/ for more signatures.
+  // Keeps the drafts in pending/ for more signatures. `conflict`, as in publish(), when another
+  // change of the same role waits there.
   Status save_pending() const;
 
   // Makes snapshot and timestamp, checks every signature as a client would, and writes: new names
@@ -110,6 +111,8 @@ class Change {
   // True for a new root that leaves the online keys as they are: nothing else changes then.
   Result<bool> root_alone_suffices() const;
   Status check_all() const;
+  // Another change's signatures are not thrown away.
+  Status check_pending() const;
   Status sign_role(const std::string& role, KeyStore& store);
   Status make_online(KeyStore& store);
   Status write(const std::string& role) const;
@@ -117,6 +120,7 @@ class Change {
   const ReleaseRepository& repository_;
   SystemTime now_;
   std::map<std::string, Draft> drafts_;
+  bool continues_pending_ = false;
 };
 
 // How long a new version of `role` lasts (updates.md 4.2).
