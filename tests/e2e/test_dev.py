@@ -1,0 +1,88 @@
+"""`./dev` itself: what a person sees when things are not as they should be, and that it ends only its own processes."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from devtools.build import ROOT
+from devtools.process import Ledger, Process, start_time, wait_until
+
+# An owner that leaves a daemon behind when it is killed: a child in a session of its own, without a death signal.
+OWNER = """
+import os, subprocess, sys, time
+from devtools.process import Ledger, become_subreaper
+become_subreaper()
+ledger = Ledger(sys.argv[1], every_s=0.05)
+ledger.start()
+child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(300)
+"""
+
+
+class Dev(unittest.TestCase):
+    def dev(self, *arguments):
+        return subprocess.run([ROOT / "dev", *arguments], capture_output=True, text=True, cwd="/")
+
+    def test_help_and_unknown_commands(self):
+        self.assertEqual(self.dev("help").returncode, 0)
+        done = self.dev("frobnicate")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("frobnicate", done.stderr)
+        self.assertEqual(self.dev("up", "--chek").returncode, 2)
+
+    def test_nothing_missing_is_fast(self):
+        began = time.monotonic()
+        self.assertEqual(self.dev("install").returncode, 0)
+        self.assertLess(time.monotonic() - began, 2.0)
+
+    def test_what_a_killed_owner_left_is_ended_and_nothing_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "processes"
+            owner = subprocess.Popen([sys.executable, "-c", OWNER, str(path)], stdout=subprocess.PIPE, text=True,
+                                     env={**os.environ, "PYTHONPATH": str(ROOT)})
+            left = int(owner.stdout.readline())
+            bystander = subprocess.Popen(["sleep", "300"])
+            try:
+                wait_until(lambda: any(row[0] == left for row in json.loads(path.read_text())), 5, "the record")
+                self.assertEqual(Ledger.owner(path), owner.pid)
+                owner.send_signal(signal.SIGKILL)
+                owner.wait()
+                self.assertIsNone(Ledger.owner(path))
+                self.assertIsNotNone(start_time(left))
+                # A recycled pid: the same number with another start time must not be touched.
+                rows = json.loads(path.read_text()) + [[bystander.pid, start_time(bystander.pid) - 1, "sleep"]]
+                path.write_text(json.dumps(rows))
+                self.assertEqual(Ledger.end_leftovers(path), ["sleep"])
+                wait_until(lambda: start_time(left) is None, 5, "the end of what was left")
+                self.assertIsNone(bystander.poll())
+            finally:
+                owner.stdout.close()
+                bystander.kill()
+                bystander.wait()
+
+    def test_a_process_dies_with_its_owner(self):
+        with tempfile.TemporaryDirectory() as folder:
+            code = ("import sys, time; from devtools.process import Process;"
+                    "p = Process('sleep', ['/bin/sleep', '300'], sys.argv[1]); print(p.pid, flush=True); time.sleep(300)")
+            owner = subprocess.Popen([sys.executable, "-c", code, f"{folder}/log"], stdout=subprocess.PIPE, text=True,
+                                     env={**os.environ, "PYTHONPATH": str(ROOT)})
+            child = int(owner.stdout.readline())
+            owner.kill()
+            owner.wait()
+            owner.stdout.close()
+            wait_until(lambda: start_time(child) is None, 5, "the child to die")
+
+    def test_stop_uses_the_signal_and_then_force(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stubborn = Process("stubborn", ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"],
+                               f"{folder}/log")
+            time.sleep(0.2)
+            stubborn.stop(timeout_s=0.5)
+            self.assertEqual(stubborn.popen.returncode, -signal.SIGKILL)
