@@ -15,6 +15,7 @@ set(RAP_MAY_LINK_rap_sandbox "rap_base")
 set(RAP_MAY_LINK_rap_worker_lib
     "rap_base;rap_frames;rap_ipc;rap_loader;rap_plugin_api;rap_sandbox")
 set(RAP_MAY_LINK_rap_agent_core "rap_base")
+set(RAP_MAY_LINK_rap_agent "rap_agent_core;rap_ipc_asio;rap_loader;rap_net;rap_verify")
 
 # rap_check_layers(): looks at every rap_* library that has a row above.
 function(rap_check_layers)

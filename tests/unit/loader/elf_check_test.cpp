@@ -76,8 +76,9 @@ TEST(ElfCheck, ReadsAGoodPlugin) {
     EXPECT_TRUE(std::ranges::any_of(facts->versions, [](const ElfVersion& v) {
       return v.library == "libc.so.6" && v.version == "GLIBC_2.2.5";
     }));
-    EXPECT_LE(facts->constructors, 1u);
   }
+  // The compiler's own; a sanitizer would add more to the examples.
+  EXPECT_LE(read_elf(file_of(zoo("good")))->constructors, 1u);
 }
 
 TEST(ElfCheck, NamesTheBrokenRule) {
