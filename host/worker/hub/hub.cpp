@@ -9,18 +9,8 @@ namespace {
 
 // The `reason` of the closed message, by how the remote end said goodbye.
 const char* reason_of(rap_result result) {
-  switch (result) {
-    case RAP_OK:
-      return "exit";
-    case RAP_E_CANCELED:
-      return "terminated";
-    case RAP_E_GONE:
-    case RAP_E_UNREACHABLE:
-    case RAP_E_TIMEOUT:
-      return "remote_lost";
-    default:
-      return "failed";
-  }
+  if (result == RAP_OK) return "exit";
+  return result == RAP_E_CANCELED ? "terminated" : "remote_lost";
 }
 
 }  // namespace

@@ -1,0 +1,149 @@
+#include "host/ipc/client.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/json.hpp"
+#include "tests/unit/ipc/server_fixture.hpp"
+
+namespace rap::ipc {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+// Runs one coroutine to its end.
+void run(asio::io_context& context, asio::awaitable<void> body) {
+  std::exception_ptr failed;
+  asio::co_spawn(context, std::move(body), [&](std::exception_ptr error) { failed = error; });
+  context.run();
+  if (failed) std::rethrow_exception(failed);
+}
+
+struct Seen {
+  std::vector<std::string> ops;
+  int closed = 0;
+};
+
+std::unique_ptr<IpcClient> connect(asio::io_context& context, const RunningServer& server,
+                                   Seen& seen, std::unique_ptr<IpcClient>& self) {
+  IpcClient::Handlers handlers;
+  handlers.on_message = [&seen, &self](Message message) {
+    seen.ops.push_back(message.op);
+    if (message.op != "question") return;
+    json::object members = {{"said", "42"}};
+    self->answer(*message.id, members);
+  };
+  handlers.on_closed = [&seen](const Error&) { ++seen.closed; };
+  return std::make_unique<IpcClient>(context.get_executor(), *connect_to(server.path()),
+                                     std::move(handlers));
+}
+
+asio::awaitable<void> talk(std::unique_ptr<IpcClient>& client, Seen& seen) {
+  auto hello = co_await client->hello(kNonce, 1, "0.1.0", 5000ms);
+  EXPECT_TRUE(hello);
+  json::object echo = {{"op", "echo"}, {"text", "abc"}};
+  std::vector<Fd> fds;
+  fds.emplace_back(dup(0));
+  auto echoed = co_await client->call(echo, std::move(fds), 5000ms);
+  EXPECT_TRUE(echoed);
+  if (echoed) {
+    EXPECT_EQ(*json_string(*echoed->body, "text"), "abc");
+    EXPECT_EQ(echoed->fds.size(), 1u);
+  }
+  json::object ask = {{"op", "ask"}, {"ms", 5000}};
+  std::vector<Fd> none;
+  auto asked = co_await client->call(ask, std::move(none), 5000ms);
+  EXPECT_TRUE(asked);
+  if (asked) {
+    EXPECT_EQ(*json_string(*asked->body, "said"), "42");
+  }
+  json::object event = {{"op", "event"}, {"n", 1}};
+  std::vector<Fd> none2;
+  auto sent = co_await client->call(event, std::move(none2), 5000ms);
+  EXPECT_TRUE(sent);
+  client->ack(1);
+  json::object never = {{"op", "never"}};
+  std::vector<Fd> none3;
+  auto late = co_await client->call(never, std::move(none3), 50ms);
+  EXPECT_FALSE(late);
+  if (!late) {
+    EXPECT_EQ(late.error().code, Errc::timeout);
+  }
+  EXPECT_EQ(seen.ops, (std::vector<std::string>{"question", "state"}));
+  client.reset();
+}
+
+TEST(IpcClient, CallsEventsAndRequestsOfTheProcess) {
+  RunningServer server;
+  asio::io_context context;
+  Seen seen;
+  std::unique_ptr<IpcClient> client;
+  client = connect(context, server, seen, client);
+  run(context, talk(client, seen));
+  EXPECT_EQ(seen.closed, 0);
+}
+
+asio::awaitable<void> lose(std::unique_ptr<IpcClient>& client, const RunningServer& server) {
+  auto hello = co_await client->hello(kNonce, 1, "0.1.0", 5000ms);
+  EXPECT_TRUE(hello);
+  json::object never = {{"op", "never"}};
+  std::vector<Fd> none;
+  // Sent when called; somebody newer takes the place while it waits.
+  auto pending = client->call(never, std::move(none), 5000ms);
+  Channel newer(*connect_to(server.path()));
+  json::object text = {
+      {"op", "hello"}, {"id", 1}, {"nonce", kNonce}, {"fence", 1}, {"agent_version", "0"}};
+  EXPECT_EQ(*newer.send(json::serialize(text)), Io::done);
+  auto lost = co_await std::move(pending);
+  EXPECT_FALSE(lost);
+  if (!lost) {
+    EXPECT_EQ(lost.error().code, Errc::unavailable);
+  }
+  EXPECT_FALSE(client->open());
+  std::vector<Fd> none2;
+  auto after = co_await client->call(never, std::move(none2), 5000ms);
+  EXPECT_FALSE(after);
+  client.reset();
+}
+
+TEST(IpcClient, CallsEndWhenTheProcessClosesTheConnection) {
+  RunningServer server;
+  asio::io_context context;
+  Seen seen;
+  std::unique_ptr<IpcClient> client;
+  client = connect(context, server, seen, client);
+  run(context, lose(client, server));
+  EXPECT_EQ(seen.closed, 1);
+}
+
+asio::awaitable<void> drop(std::unique_ptr<IpcClient>& client) {
+  auto hello = co_await client->hello(kNonce, 1, "0.1.0", 5000ms);
+  EXPECT_TRUE(hello);
+  json::object never = {{"op", "never"}};
+  std::vector<Fd> none;
+  auto pending = client->call(never, std::move(none), 5000ms);
+  client.reset();
+  auto result = co_await std::move(pending);
+  EXPECT_FALSE(result);
+  if (!result) {
+    EXPECT_EQ(result.error().code, Errc::cancelled);
+  }
+}
+
+TEST(IpcClient, DestroyingItCancelsItsCalls) {
+  RunningServer server;
+  asio::io_context context;
+  Seen seen;
+  std::unique_ptr<IpcClient> client;
+  client = connect(context, server, seen, client);
+  run(context, drop(client));
+  EXPECT_EQ(seen.closed, 0);
+}
+
+}  // namespace
+}  // namespace rap::ipc
