@@ -1,0 +1,60 @@
+// Calls of the control plane's HTTP API (docs/contracts/http-api.md).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/json.hpp>
+
+#include "cli/config.hpp"
+#include "cli/failure.hpp"
+
+namespace rap::cli {
+
+namespace json = boost::json;
+
+struct ApiRequest {
+  std::string method = "GET";
+  std::string path;  // "/v1/...", with query
+  std::optional<json::value> body;
+  std::string if_match;  // ETag, for updates
+};
+
+struct ApiResponse {
+  json::value body;  // null when there was none
+  std::string etag;
+};
+
+// The seam between commands and the network.
+class Api {
+ public:
+  virtual ~Api() = default;
+  // Throws Failure for every answer that is not 2xx, with the server's words.
+  virtual ApiResponse send(const ApiRequest& request) = 0;
+
+  json::value get(const std::string& path) { return send({"GET", path, {}, {}}).body; }
+  json::value post(const std::string& path, json::value body = json::object()) {
+    return send({"POST", path, std::move(body), {}}).body;
+  }
+  json::value remove(const std::string& path) { return send({"DELETE", path, {}, {}}).body; }
+  // All pages of a list, at most 10,000 items: more is not read by a person.
+  json::array list(const std::string& path);
+};
+
+// The login needs a code of the authenticator: the one answer that a caller goes on from.
+class TotpRequired : public Failure {
+ public:
+  using Failure::Failure;
+};
+
+// Over HTTPS, trusting only the CA of `context`. Throws Failure when the context has no server or
+// no CA. A create carries a fresh Idempotency-Key and is repeated once when its answer is lost.
+std::unique_ptr<Api> connect_api(const Context& context);
+
+// The error of an answer that is not 2xx; `body` as received. Pure.
+[[noreturn]] void throw_api_failure(const ApiRequest& request, unsigned status,
+                                    const std::string& body);
+
+}  // namespace rap::cli

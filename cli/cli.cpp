@@ -1,0 +1,100 @@
+#include "cli/cli.hpp"
+
+#include <cstdlib>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "base/file.hpp"
+#include "cli/prompt.hpp"
+
+namespace rap::cli {
+namespace {
+
+constexpr std::size_t kCaBytesMax = 256 * 1024;
+
+std::string from_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+}  // namespace
+
+Cli::Cli() : dir_(config_dir()) {}
+
+Context Cli::context() {
+  Context context = require(load_context(dir_), "configuration");
+  const std::string wanted = !server.empty() ? server : from_environment("RAP_SERVER");
+  if (!wanted.empty() && wanted != context.server) {
+    context = Context{};  // neither the trust nor the login of another server
+    context.server = wanted;
+  }
+  if (!ca_file.empty()) {
+    context.ca_pem = require(read_text_file(ca_file, kCaBytesMax), ca_file);
+    context.ca_pin.clear();
+  }
+  if (const std::string file = from_environment("RAP_TOKEN_FILE"); !file.empty()) {
+    context.token = std::string(read_value(file).text());
+  }
+  return context;
+}
+
+Api& Cli::api() {
+  if (!api_) {
+    const Context now = context();
+    if (now.token.empty()) {
+      throw Failure(
+          Exit::unauthorized,
+          "nobody is logged in" + (now.server.empty() ? "" : " at " + now.server),
+          "rapctl login" +
+              (now.server.empty() ? std::string(" --server https://host:port") : std::string()));
+    }
+    api_ = connect_api(now);
+  }
+  return *api_;
+}
+
+OutputStyle Cli::style() const {
+  const Format format = output == "json"    ? Format::json
+                        : output == "table" ? Format::table
+                                            : Format::automatic;
+  return {format, stdout_is_terminal()};
+}
+
+void Cli::list(const json::array& items, const std::vector<Column>& columns) {
+  std::cout << render_list(items, columns, style());
+}
+
+void Cli::show(const json::value& item, const std::vector<Column>& columns) {
+  std::cout << render_one(item, columns, style());
+}
+
+void Cli::done(const std::string& line, const json::value& item) {
+  if (style().format == Format::json) {
+    std::cout << render_one(item, {}, style());
+  } else {
+    std::cout << line << "\n";
+  }
+}
+
+std::string Cli::cluster(const std::string& text) {
+  return resolve_or_only(api(), kCluster, "/v1/clusters", text, "--cluster");
+}
+std::string Cli::organization(const std::string& text) {
+  return resolve_or_only(api(), kOrganization, "/v1/organizations", text, "--organization");
+}
+std::string Cli::user(const std::string& text) {
+  return resolve(api(), kUser, "/v1/users", text);
+}
+std::string Cli::node(const std::string& text) {
+  return resolve(api(), kNode, "/v1/nodes", text);
+}
+
+CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& about,
+                      const std::string& examples) {
+  CLI::App* command = parent.add_subcommand(name, about);
+  if (!examples.empty()) command->footer("\nExamples:\n" + examples);
+  return *command;
+}
+
+}  // namespace rap::cli

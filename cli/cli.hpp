@@ -1,0 +1,68 @@
+// What all commands share: global options, the server, and printing.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/api.hpp"
+#include "cli/config.hpp"
+#include "cli/output.hpp"
+#include "cli/resolve.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace rap::cli {
+
+class Cli {
+ public:
+  Cli();
+
+  // Global options, filled by the command line.
+  std::string server;
+  std::string ca_file;
+  std::string output;
+
+  const std::filesystem::path& dir() const { return dir_; }
+  // Saved context, with --server, RAP_SERVER, --ca-file and RAP_TOKEN_FILE applied.
+  Context context();
+  // Connected with context(); throws Failure when nobody is logged in.
+  Api& api();
+  // The exit status of the whole program, when it is not 0.
+  int status = 0;
+
+  void list(const json::array& items, const std::vector<Column>& columns);
+  void show(const json::value& item, const std::vector<Column>& columns);
+  // One line for a person ("created cluster demo"); with -o json the item instead.
+  void done(const std::string& line, const json::value& item);
+
+  // Ids of things called by name; empty text means the only one there is.
+  std::string cluster(const std::string& text);
+  std::string organization(const std::string& text);
+  std::string user(const std::string& text);
+  // Of any cluster the person sees.
+  std::string node(const std::string& text);
+
+ private:
+  OutputStyle style() const;
+
+  std::filesystem::path dir_;
+  std::unique_ptr<Api> api_;
+};
+
+// A subcommand with examples in its help; its callback runs after all options are read.
+CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& about,
+                      const std::string& examples = {});
+
+void add_login_commands(CLI::App& app, Cli& cli);         // login logout whoami totp
+void add_cluster_commands(CLI::App& app, Cli& cli);       // cluster join-token join-request
+void add_node_commands(CLI::App& app, Cli& cli);          // node node-group role
+void add_organization_commands(CLI::App& app, Cli& cli);  // organization user membership
+void add_resource_commands(CLI::App& app, Cli& cli);      // resource secret
+void add_operation_commands(CLI::App& app, Cli& cli);     // release audit
+void add_session_commands(CLI::App& app, Cli& cli);       // session
+void add_completion_command(CLI::App& app);               // completion
+
+}  // namespace rap::cli

@@ -1,0 +1,159 @@
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/cli.hpp"
+
+namespace rap::cli {
+namespace {
+
+const std::vector<Column> kClusterColumns = {
+    {"NAME", "name"}, {"SLUG", "slug"}, {"STATUS", "status"}, {"REGION", "region"}, {"ID", "id"}};
+const std::vector<Column> kTokenColumns = {{"ID", "id"},
+                                           {"USED", "used_count"},
+                                           {"OF", "max_uses"},
+                                           {"EXPIRES", "expires_at"},
+                                           {"REVOKED", "revoked_at"},
+                                           {"ROLES", "scope.roles"}};
+const std::vector<Column> kRequestColumns = {
+    {"ID", "id"},           {"NODE", "node_name"},      {"STATUS", "status"},
+    {"ADDRESS", "address"}, {"AGENT", "agent_version"}, {"ROLES", "requested_roles"},
+    {"AT", "created_at"}};
+const std::vector<Column> kRequestDetails = {{"Id", "id"},
+                                             {"Node name", "node_name"},
+                                             {"Status", "status"},
+                                             {"Address", "address"},
+                                             {"Key fingerprint", "fingerprint"},
+                                             {"Agent version", "agent_version"},
+                                             {"Requested roles", "requested_roles"},
+                                             {"Capabilities", "capabilities"},
+                                             {"Facts", "facts"},
+                                             {"Join token", "join_token_id"},
+                                             {"Asked at", "created_at"},
+                                             {"Reviewed at", "reviewed_at"},
+                                             {"Rejected because", "rejection_reason"},
+                                             {"Became node", "node_id"}};
+
+struct Options {
+  std::string cluster, id, name, slug, region, reason, node_name, group, status;
+  std::vector<std::string> roles;
+  std::int64_t ttl_s = 3600;
+  std::int64_t max_uses = 1;
+};
+using Shared = std::shared_ptr<Options>;
+
+void add_cluster(CLI::App& app, Cli& cli) {
+  CLI::App& cluster = add_command(app, "cluster", "Clusters: nodes that trust each other");
+  cluster.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& create = add_command(cluster, "create", "Make a cluster",
+                                 "  rapctl cluster create --name 'Berlin' --slug berlin\n");
+  create.add_option("--name", o->name, "Name for people")->required();
+  create.add_option("--slug", o->slug, "Short name: a-z, 0-9, -")->required();
+  create.add_option("--region", o->region, "Where it is");
+  create.callback([&cli, o] {
+    json::object body{{"name", o->name}, {"slug", o->slug}};
+    if (!o->region.empty()) body["region"] = o->region;
+    const json::value made = cli.api().post("/v1/clusters", body);
+    cli.done("created cluster " + o->slug + " (" + text_at(made, "id") + ")", made);
+  });
+  add_command(cluster, "list", "List clusters").callback([&cli] {
+    cli.list(cli.api().list("/v1/clusters"), kClusterColumns);
+  });
+  CLI::App& show = add_command(cluster, "show", "Show a cluster");
+  show.add_option("cluster", o->cluster, "Name, slug or id")->required();
+  show.callback([&cli, o] {
+    cli.show(cli.api().get("/v1/clusters/" + cli.cluster(o->cluster)), {{"Name", "name"},
+                                                                        {"Slug", "slug"},
+                                                                        {"Status", "status"},
+                                                                        {"Region", "region"},
+                                                                        {"Id", "id"},
+                                                                        {"Created", "created_at"}});
+  });
+}
+
+void add_join_token(CLI::App& app, Cli& cli) {
+  CLI::App& token = add_command(app, "join-token", "Tokens with which machines ask to join");
+  token.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& create = add_command(token, "create", "Make a join token and print it, once",
+                                 "  rapctl join-token create --cluster berlin --ttl 600 > token\n"
+                                 "  rap-node-agent enroll --token-file token ...\n");
+  create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  create.add_option("--ttl", o->ttl_s, "Seconds it can be used")->capture_default_str();
+  create.add_option("--max-uses", o->max_uses, "Machines that may use it")->capture_default_str();
+  create.add_option("--role", o->roles, "Only for nodes with these roles; may be repeated");
+  create.callback([&cli, o] {
+    json::object scope;
+    if (!o->roles.empty()) scope["roles"] = json::array(o->roles.begin(), o->roles.end());
+    const json::value made = cli.api().post(
+        "/v1/clusters/" + cli.cluster(o->cluster) + "/join-tokens",
+        json::object{{"ttl_s", o->ttl_s}, {"max_uses", o->max_uses}, {"scope", scope}});
+    cli.done(text_at(made, "token"), made);
+  });
+  CLI::App& list = add_command(token, "list", "List join tokens (never their secrets)");
+  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  list.callback([&cli, o] {
+    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(o->cluster) + "/join-tokens"),
+             kTokenColumns);
+  });
+  CLI::App& revoke = add_command(token, "revoke", "Make a join token useless");
+  revoke.add_option("id", o->id, "Id of the token")->required();
+  revoke.callback([&cli, o] {
+    const json::value answer = cli.api().post("/v1/join-tokens/" + o->id + "/revoke");
+    cli.done("revoked " + o->id, answer);
+  });
+}
+
+void add_join_request(CLI::App& app, Cli& cli) {
+  CLI::App& request = add_command(app, "join-request", "Machines that ask to join a cluster");
+  request.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& list = add_command(request, "list", "List join requests");
+  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  list.add_option("--status", o->status, "Only pending, approved or rejected ones");
+  list.callback([&cli, o] {
+    std::string path = "/v1/clusters/" + cli.cluster(o->cluster) + "/join-requests";
+    if (!o->status.empty()) path += "?status=" + o->status;
+    cli.list(cli.api().list(path), kRequestColumns);
+  });
+  CLI::App& show = add_command(request, "show", "Show what a machine says about itself");
+  show.add_option("id", o->id, "Id of the request")->required();
+  show.callback(
+      [&cli, o] { cli.show(cli.api().get("/v1/join-requests/" + o->id), kRequestDetails); });
+
+  CLI::App& approve = add_command(request, "approve", "Let the machine in",
+                                  "  rapctl join-request approve jrq_... --node-name berlin-1\n");
+  approve.add_option("id", o->id, "Id of the request")->required();
+  approve.add_option("--node-name", o->node_name, "Another name than the machine proposes");
+  approve.add_option("--group", o->group, "Id of a node group");
+  approve.callback([&cli, o] {
+    json::object body;
+    if (!o->node_name.empty()) body["node_name"] = o->node_name;
+    if (!o->group.empty()) body["group_id"] = o->group;
+    const json::value answer = cli.api().post("/v1/join-requests/" + o->id + "/approve", body);
+    cli.done("approved " + o->id + "; node " + text_at(answer, "node_id"), answer);
+  });
+  CLI::App& reject = add_command(request, "reject", "Keep the machine out");
+  reject.add_option("id", o->id, "Id of the request")->required();
+  reject.add_option("--reason", o->reason, "Told to the machine")->required();
+  reject.callback([&cli, o] {
+    const json::value answer = cli.api().post("/v1/join-requests/" + o->id + "/reject",
+                                              json::object{{"reason", o->reason}});
+    cli.done("rejected " + o->id, answer);
+  });
+}
+
+}  // namespace
+
+void add_cluster_commands(CLI::App& app, Cli& cli) {
+  add_cluster(app, cli);
+  add_join_token(app, cli);
+  add_join_request(app, cli);
+}
+
+}  // namespace rap::cli

@@ -1,0 +1,160 @@
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/cli.hpp"
+
+namespace rap::cli {
+namespace {
+
+const std::vector<Column> kNodeColumns = {{"NAME", "name"},
+                                          {"STATUS", "status"},
+                                          {"PRESENCE", "presence"},
+                                          {"ENDPOINT", "mesh_endpoint"},
+                                          {"AGENT", "agent_version"},
+                                          {"SEEN", "last_heartbeat_at"},
+                                          {"ID", "id"}};
+const std::vector<Column> kNodeDetails = {{"Name", "name"},
+                                          {"Id", "id"},
+                                          {"Cluster", "cluster_id"},
+                                          {"Status", "status"},
+                                          {"Reason", "status_reason"},
+                                          {"Presence", "presence"},
+                                          {"Last heartbeat", "last_heartbeat_at"},
+                                          {"Endpoint", "mesh_endpoint"},
+                                          {"Agent version", "agent_version"},
+                                          {"Certificate until", "certificate_not_after"},
+                                          {"Joined", "joined_at"},
+                                          {"Group", "group_id"},
+                                          {"Capabilities", "capabilities"}};
+const std::vector<Column> kWorkloadColumns = {{"ROLE", "role"},
+                                              {"STATE", "state"},
+                                              {"VERSION", "version"},
+                                              {"DETAIL", "detail"},
+                                              {"ASSIGNMENT", "assignment_id"}};
+const std::vector<Column> kGroupColumns = {{"NAME", "name"}, {"PARENT", "parent_id"}, {"ID", "id"}};
+const std::vector<Column> kRoleColumns = {{"ROLE", "role"},
+                                          {"NODE", "node_id"},
+                                          {"ORGANIZATION", "organization_id"},
+                                          {"WORKLOAD", "workload.state"},
+                                          {"VERSION", "workload.version"},
+                                          {"DETAIL", "workload.detail"},
+                                          {"ID", "id"}};
+
+struct Options {
+  std::string cluster, node, id, reason, name, parent, role, organization;
+};
+using Shared = std::shared_ptr<Options>;
+
+void add_node(CLI::App& app, Cli& cli) {
+  CLI::App& node = add_command(app, "node", "Machines of a cluster");
+  node.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& list = add_command(node, "list", "List nodes");
+  list.add_option("--cluster", o->cluster, "Only of this cluster");
+  list.callback([&cli, o] {
+    const std::string query = o->cluster.empty() ? "" : "?cluster_id=" + cli.cluster(o->cluster);
+    cli.list(cli.api().list("/v1/nodes" + query), kNodeColumns);
+  });
+  CLI::App& show = add_command(node, "show", "Show a node, what it can do and what it runs");
+  show.add_option("node", o->node, "Name or id")->required();
+  show.callback([&cli, o] {
+    const json::value item = cli.api().get("/v1/nodes/" + cli.node(o->node));
+    cli.show(item, kNodeDetails);
+    const json::object* object = item.if_object();
+    const json::value* workloads = object ? object->if_contains("workloads") : nullptr;
+    if (cli.output == "json" || !workloads || !workloads->is_array()) return;
+    cli.list(workloads->get_array(), kWorkloadColumns);
+  });
+  const auto verb = [&](const char* name, const char* about, const char* done, bool with_reason) {
+    CLI::App& command = add_command(node, name, about);
+    command.add_option("node", o->node, "Name or id")->required();
+    if (with_reason) command.add_option("--reason", o->reason, "Kept in the audit log")->required();
+    command.callback([&cli, o, name = std::string(name), done = std::string(done), with_reason] {
+      json::object body;
+      if (with_reason) body["reason"] = o->reason;
+      const json::value answer =
+          cli.api().post("/v1/nodes/" + cli.node(o->node) + "/" + name, body);
+      cli.done(done + " " + o->node, answer);
+    });
+  };
+  verb("revoke", "Take the node's identity away, for good", "revoked", true);
+  verb("disable", "Let the node rest: it keeps its identity and gets no work", "disabled", false);
+  verb("enable", "Let a disabled node work again", "enabled", false);
+}
+
+void add_node_group(CLI::App& app, Cli& cli) {
+  CLI::App& group = add_command(app, "node-group", "Groups of nodes: an inventory, nothing else");
+  group.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& list = add_command(group, "list", "List groups");
+  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  list.callback([&cli, o] {
+    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(o->cluster) + "/node-groups"),
+             kGroupColumns);
+  });
+  CLI::App& create = add_command(group, "create", "Make a group");
+  create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  create.add_option("--name", o->name, "Name")->required();
+  create.add_option("--parent", o->parent, "Name or id of the group it belongs to");
+  create.callback([&cli, o] {
+    const std::string path = "/v1/clusters/" + cli.cluster(o->cluster) + "/node-groups";
+    json::object body{{"name", o->name}};
+    if (!o->parent.empty()) body["parent_id"] = resolve(cli.api(), kNodeGroup, path, o->parent);
+    const json::value made = cli.api().post(path, body);
+    cli.done("created node group " + o->name + " (" + text_at(made, "id") + ")", made);
+  });
+  CLI::App& remove = add_command(group, "delete", "Delete a group; its nodes stay");
+  remove.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  remove.add_option("group", o->id, "Name or id")->required();
+  remove.callback([&cli, o] {
+    const std::string path = "/v1/clusters/" + cli.cluster(o->cluster) + "/node-groups";
+    cli.api().remove("/v1/node-groups/" + resolve(cli.api(), kNodeGroup, path, o->id));
+    cli.done("deleted node group " + o->id, nullptr);
+  });
+}
+
+void add_role(CLI::App& app, Cli& cli) {
+  CLI::App& role = add_command(app, "role", "What nodes may do");
+  role.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& assign =
+      add_command(role, "assign", "Let a node do something",
+                  "  rapctl role assign ssh-worker --node berlin-1 --organization acme\n");
+  assign.add_option("role", o->role, "ssh-worker, rdp-worker, ...")->required();
+  assign.add_option("--node", o->node, "Name or id of the node")->required();
+  assign.add_option("--organization", o->organization, "For whom; a worker's sessions are theirs");
+  assign.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  assign.callback([&cli, o] {
+    json::object body{{"node_id", cli.node(o->node)}, {"role", o->role}};
+    if (!o->organization.empty()) body["organization_id"] = cli.organization(o->organization);
+    const json::value made =
+        cli.api().post("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments", body);
+    cli.done("assigned " + o->role + " to " + o->node + " (" + text_at(made, "id") + ")", made);
+  });
+  CLI::App& list = add_command(role, "list", "List role assignments");
+  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  list.callback([&cli, o] {
+    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments"),
+             kRoleColumns);
+  });
+  CLI::App& remove = add_command(role, "remove", "Take a role away; its sessions end");
+  remove.add_option("id", o->id, "Id of the assignment")->required();
+  remove.callback([&cli, o] {
+    cli.api().remove("/v1/role-assignments/" + o->id);
+    cli.done("removed " + o->id, nullptr);
+  });
+}
+
+}  // namespace
+
+void add_node_commands(CLI::App& app, Cli& cli) {
+  add_node(app, cli);
+  add_node_group(app, cli);
+  add_role(app, cli);
+}
+
+}  // namespace rap::cli

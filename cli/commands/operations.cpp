@@ -1,0 +1,72 @@
+// Releases and the audit log.
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/cli.hpp"
+
+namespace rap::cli {
+namespace {
+
+const std::vector<Column> kReleaseColumns = {{"PRODUCT", "product"},
+                                             {"VERSION", "version"},
+                                             {"SEQ", "release_seq"},
+                                             {"EPOCH", "security_epoch"},
+                                             {"LISTED", "listed"},
+                                             {"SYNCED", "synced_at"},
+                                             {"ID", "id"}};
+const std::vector<Column> kEventColumns = {
+    {"AT", "at"}, {"KIND", "kind"}, {"WHO", "actor.name"}, {"SUBJECT", "subject"}, {"SEQ", "seq"}};
+
+struct Options {
+  std::string cluster, organization;
+};
+
+void add_release(CLI::App& app, Cli& cli) {
+  CLI::App& release = add_command(app, "release", "What Version Storage offers");
+  release.require_subcommand(1);
+  add_command(release, "list", "List known releases").callback([&cli] {
+    cli.list(cli.api().list("/v1/releases"), kReleaseColumns);
+  });
+  add_command(release, "sync", "Read Version Storage now").callback([&cli] {
+    const json::value answer = cli.api().post("/v1/releases/sync");
+    cli.done("releases are up to date", answer);
+  });
+}
+
+void add_audit(CLI::App& app, Cli& cli) {
+  CLI::App& audit = add_command(app, "audit", "What happened, in an order that cannot be changed");
+  audit.require_subcommand(1);
+  const auto o = std::make_shared<Options>();
+  CLI::App& list = add_command(audit, "list", "List events",
+                               "  rapctl audit list --cluster berlin\n"
+                               "  rapctl audit list --organization acme -o json\n");
+  list.add_option("--cluster", o->cluster, "Events of a cluster; not needed when there is one");
+  list.add_option("--organization", o->organization, "Events of an organization instead");
+  list.callback([&cli, o] {
+    const std::string path = o->organization.empty()
+                                 ? "/v1/clusters/" + cli.cluster(o->cluster)
+                                 : "/v1/organizations/" + cli.organization(o->organization);
+    cli.list(cli.api().list(path + "/audit-events"), kEventColumns);
+  });
+  CLI::App& verify = add_command(audit, "verify", "Check the chain of a cluster's events");
+  verify.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  verify.callback([&cli, o] {
+    const json::value answer =
+        cli.api().get("/v1/clusters/" + cli.cluster(o->cluster) + "/audit-events/verify");
+    const bool good = text_at(answer, "valid") == "yes";
+    cli.done(good ? "the chain of events is whole"
+                  : "the chain of events is BROKEN: " + json::serialize(answer),
+             answer);
+    if (!good) cli.status = static_cast<int>(Exit::error);
+  });
+}
+
+}  // namespace
+
+void add_operation_commands(CLI::App& app, Cli& cli) {
+  add_release(app, cli);
+  add_audit(app, cli);
+}
+
+}  // namespace rap::cli

@@ -1,0 +1,100 @@
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/cli.hpp"
+#include "cli/prompt.hpp"
+
+namespace rap::cli {
+namespace {
+
+struct Options {
+  std::string organization, user, id, name, slug, login, password_file, role = "member";
+};
+using Shared = std::shared_ptr<Options>;
+
+void add_organization(CLI::App& app, Cli& cli) {
+  CLI::App& organization = add_command(app, "organization", "Who resources and sessions belong to");
+  organization.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+  CLI::App& create = add_command(organization, "create", "Make an organization",
+                                 "  rapctl organization create --name 'Acme GmbH' --slug acme\n");
+  create.add_option("--name", o->name, "Name for people")->required();
+  create.add_option("--slug", o->slug, "Short name: a-z, 0-9, -")->required();
+  create.callback([&cli, o] {
+    const json::value made =
+        cli.api().post("/v1/organizations", json::object{{"name", o->name}, {"slug", o->slug}});
+    cli.done("created organization " + o->slug + " (" + text_at(made, "id") + ")", made);
+  });
+  add_command(organization, "list", "List organizations").callback([&cli] {
+    cli.list(cli.api().list("/v1/organizations"),
+             {{"NAME", "name"}, {"SLUG", "slug"}, {"ID", "id"}});
+  });
+}
+
+void add_user(CLI::App& app, Cli& cli) {
+  CLI::App& user = add_command(app, "user", "People who can log in");
+  user.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+  CLI::App& create = add_command(user, "create", "Make an account",
+                                 "  rapctl user create --login ada --name 'Ada L.'\n");
+  create.add_option("--login", o->login, "Login name")->required();
+  create.add_option("--name", o->name, "Name for people; the login when missing");
+  create.add_option("--password-file", o->password_file,
+                    "File with the password, - for standard input; asked for when missing");
+  create.callback([&cli, o] {
+    const Secret password = o->password_file.empty() ? ask_hidden("Password for " + o->login + ": ")
+                                                     : read_value(o->password_file);
+    const json::value made = cli.api().post(
+        "/v1/users", json::object{{"login", o->login},
+                                  {"display_name", o->name.empty() ? o->login : o->name},
+                                  {"password", std::string(password.text())}});
+    cli.done("created user " + o->login + " (" + text_at(made, "id") + ")", made);
+  });
+  add_command(user, "list", "List people").callback([&cli] {
+    cli.list(cli.api().list("/v1/users"),
+             {{"LOGIN", "login"}, {"NAME", "display_name"}, {"OWNER", "owner"}, {"ID", "id"}});
+  });
+}
+
+void add_membership(CLI::App& app, Cli& cli) {
+  CLI::App& membership = add_command(app, "membership", "Who belongs to which organization");
+  membership.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+  CLI::App& add = add_command(membership, "add", "Put a person into an organization",
+                              "  rapctl membership add ada --organization acme --role admin\n");
+  add.add_option("user", o->user, "Login or id")->required();
+  add.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  add.add_option("--role", o->role, "admin or member")
+      ->check(CLI::IsMember({"admin", "member"}))
+      ->capture_default_str();
+  add.callback([&cli, o] {
+    const json::value made =
+        cli.api().post("/v1/organizations/" + cli.organization(o->organization) + "/memberships",
+                       json::object{{"user_id", cli.user(o->user)}, {"role", o->role}});
+    cli.done(o->user + " is " + o->role + " (" + text_at(made, "id") + ")", made);
+  });
+  CLI::App& list = add_command(membership, "list", "List the people of an organization");
+  list.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  list.callback([&cli, o] {
+    cli.list(
+        cli.api().list("/v1/organizations/" + cli.organization(o->organization) + "/memberships"),
+        {{"USER", "user_id"}, {"LOGIN", "login"}, {"ROLE", "role"}, {"ID", "id"}});
+  });
+  CLI::App& remove = add_command(membership, "remove", "Take a person out of an organization");
+  remove.add_option("id", o->id, "Id of the membership")->required();
+  remove.callback([&cli, o] {
+    cli.api().remove("/v1/memberships/" + o->id);
+    cli.done("removed " + o->id, nullptr);
+  });
+}
+
+}  // namespace
+
+void add_organization_commands(CLI::App& app, Cli& cli) {
+  add_organization(app, cli);
+  add_user(app, cli);
+  add_membership(app, cli);
+}
+
+}  // namespace rap::cli

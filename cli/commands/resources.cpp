@@ -1,0 +1,190 @@
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "base/bytes.hpp"
+#include "base/file.hpp"
+#include "base/json.hpp"
+#include "base/net/tcp.hpp"
+#include "cli/cli.hpp"
+#include "cli/prompt.hpp"
+
+namespace rap::cli {
+namespace {
+
+constexpr std::size_t kOptionsBytesMax = 64 * 1024;
+
+const std::vector<Column> kResourceColumns = {{"NAME", "name"},
+                                              {"PROTOCOL", "protocol"},
+                                              {"HOST", "target.host"},
+                                              {"PORT", "target.port"},
+                                              {"ID", "id"}};
+
+struct Options {
+  std::string organization, cluster, resource, name, protocol = "ssh", target, secret, options,
+                                                     file;
+};
+using Shared = std::shared_ptr<Options>;
+
+std::string resources_path(const std::string& organization) {
+  return "/v1/organizations/" + organization + "/resources";
+}
+std::string secrets_path(const std::string& organization) {
+  return "/v1/organizations/" + organization + "/secrets";
+}
+
+json::object target_of(const std::string& text) {
+  const net::HostPort at = require(net::parse_host_port(text), "--target '" + text + "'");
+  return {{"host", at.host}, {"port", at.port}};
+}
+
+// JSON text, or @file.
+json::value options_of(const std::string& text) {
+  const std::string source =
+      text.starts_with('@')
+          ? require(read_text_file(text.substr(1), kOptionsBytesMax), text.substr(1))
+          : text;
+  return require(parse_json(source, {kOptionsBytesMax, 16}), "--options");
+}
+
+std::string id_of(Cli& cli, const Options& o) {
+  if (o.resource.starts_with(kResource.prefix)) return o.resource;
+  return resolve(cli.api(), kResource, resources_path(cli.organization(o.organization)),
+                 o.resource);
+}
+
+void put_common(Cli& cli, const Options& o, json::object& body) {
+  if (!o.target.empty()) body["target"] = target_of(o.target);
+  if (!o.options.empty()) body["options"] = options_of(o.options);
+  if (!o.secret.empty()) {
+    body["secret_ref"] =
+        resolve(cli.api(), kSecret, secrets_path(cli.organization(o.organization)), o.secret);
+  }
+}
+
+void add_common(CLI::App& command, const Shared& o, bool target_required) {
+  command.add_option("--organization", o->organization,
+                     "Organization; not needed when there is one");
+  command.add_option("--target", o->target, "host:port as the nodes reach it")
+      ->required(target_required);
+  command.add_option("--secret", o->secret, "Name or id of the secret to log in with");
+  command.add_option("--options", o->options, "Options of the protocol: JSON, or @file");
+}
+
+void add_resource(CLI::App& app, Cli& cli) {
+  CLI::App& resource = add_command(app, "resource", "Targets that sessions lead to");
+  resource.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& create = add_command(
+      resource, "create", "Make a resource",
+      "  rapctl resource create --name web-1 --target 10.0.0.5:22 --secret web-key \\\n"
+      "    --options '{\"user\":\"root\",\"auth\":\"publickey\",\"known_hosts\":[\"ssh-ed25519 "
+      "AAAA...\"]}'\n");
+  create.add_option("--name", o->name, "Name")->required();
+  create.add_option("--protocol", o->protocol, "ssh, rdp or vnc")->capture_default_str();
+  create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_common(create, o, true);
+  create.callback([&cli, o] {
+    json::object body{{"name", o->name},
+                      {"protocol", o->protocol},
+                      {"cluster_id", cli.cluster(o->cluster)},
+                      {"options", json::object()}};
+    put_common(cli, *o, body);
+    const json::value made =
+        cli.api().post(resources_path(cli.organization(o->organization)), body);
+    cli.done("created resource " + o->name + " (" + text_at(made, "id") + ")", made);
+  });
+  CLI::App& list = add_command(resource, "list", "List resources");
+  list.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  list.callback([&cli, o] {
+    cli.list(cli.api().list(resources_path(cli.organization(o->organization))), kResourceColumns);
+  });
+  const auto named = [&](CLI::App& command) -> CLI::App& {
+    command.add_option("resource", o->resource, "Name or id")->required();
+    return command;
+  };
+  CLI::App& show = named(add_command(resource, "show", "Show a resource"));
+  show.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  show.callback([&cli, o] {
+    cli.show(cli.api().get("/v1/resources/" + id_of(cli, *o)), {{"Name", "name"},
+                                                                {"Id", "id"},
+                                                                {"Protocol", "protocol"},
+                                                                {"Cluster", "cluster_id"},
+                                                                {"Host", "target.host"},
+                                                                {"Port", "target.port"},
+                                                                {"Secret", "secret_ref"},
+                                                                {"Options", "options"}});
+  });
+  CLI::App& update = named(add_command(resource, "update", "Change a resource"));
+  update.add_option("--name", o->name, "New name");
+  add_common(update, o, false);
+  update.callback([&cli, o] {
+    const std::string path = "/v1/resources/" + id_of(cli, *o);
+    json::object body;
+    if (!o->name.empty()) body["name"] = o->name;
+    put_common(cli, *o, body);
+    if (body.empty())
+      throw Failure(Exit::usage, "nothing to change",
+                    "give --name, --target, --secret or --options");
+    const ApiResponse now = cli.api().send({"GET", path, {}, {}});
+    const ApiResponse changed = cli.api().send({"PATCH", path, json::value(body), now.etag});
+    cli.done("changed resource " + o->resource, changed.body);
+  });
+  CLI::App& remove = named(add_command(resource, "delete", "Delete a resource"));
+  remove.add_option("--organization", o->organization,
+                    "Organization; not needed when there is one");
+  remove.callback([&cli, o] {
+    cli.api().remove("/v1/resources/" + id_of(cli, *o));
+    cli.done("deleted resource " + o->resource, nullptr);
+  });
+}
+
+void add_secret(CLI::App& app, Cli& cli) {
+  CLI::App& secret = add_command(app, "secret", "Passwords and keys that nodes use for people");
+  secret.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+  CLI::App& put = add_command(secret, "put", "Store a secret; nobody can read it back",
+                              "  rapctl secret put web-key --from-file ~/.ssh/id_ed25519\n"
+                              "  pass show web | rapctl secret put web-password --from-file -\n");
+  put.add_option("name", o->name, "Name")->required();
+  put.add_option("--from-file", o->file, "File with the value, - for standard input")->required();
+  put.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  put.callback([&cli, o] {
+    const Secret value = read_value(o->file);
+    std::string text(value.text());
+    // A private key is not complete without its last line end.
+    if (text.starts_with("-----BEGIN")) text += "\n";
+    const json::value made = cli.api().post(secrets_path(cli.organization(o->organization)),
+                                            json::object{{"name", o->name}, {"value", text}});
+    wipe(text);
+    cli.done("stored secret " + o->name + " (" + text_at(made, "id") + ")", made);
+  });
+  CLI::App& list = add_command(secret, "list", "List the names of secrets");
+  list.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  list.callback([&cli, o] {
+    cli.list(cli.api().list(secrets_path(cli.organization(o->organization))),
+             {{"NAME", "name"}, {"CREATED", "created_at"}, {"ID", "id"}});
+  });
+  CLI::App& remove = add_command(secret, "delete", "Delete a secret");
+  remove.add_option("name", o->name, "Name or id")->required();
+  remove.add_option("--organization", o->organization,
+                    "Organization; not needed when there is one");
+  remove.callback([&cli, o] {
+    const std::string id =
+        o->name.starts_with(kSecret.prefix)
+            ? o->name
+            : resolve(cli.api(), kSecret, secrets_path(cli.organization(o->organization)), o->name);
+    cli.api().remove("/v1/secrets/" + id);
+    cli.done("deleted secret " + o->name, nullptr);
+  });
+}
+
+}  // namespace
+
+void add_resource_commands(CLI::App& app, Cli& cli) {
+  add_resource(app, cli);
+  add_secret(app, cli);
+}
+
+}  // namespace rap::cli

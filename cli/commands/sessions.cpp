@@ -1,0 +1,172 @@
+#include <iostream>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "base/json.hpp"
+#include "base/net/net_error.hpp"
+#include "base/net/x509.hpp"
+#include "cli/cli.hpp"
+#include "cli/run_task.hpp"
+#include "cli/terminal/client.hpp"
+#include "fabric/client.hpp"
+
+namespace rap::cli {
+namespace {
+
+// The certificate is for one invocation; somebody may watch a session for a day.
+constexpr std::chrono::hours kIdentityLife{24};
+
+const std::vector<Column> kSessionColumns = {{"ID", "id"},
+                                             {"STATE", "state"},
+                                             {"RESOURCE", "resource_name"},
+                                             {"OPENED BY", "user_name"},
+                                             {"CONTROLLER", "controller"},
+                                             {"NODE", "node_name"},
+                                             {"STARTED", "created_at"},
+                                             {"DETAIL", "detail"}};
+
+struct Options {
+  std::string resource, organization, session, state;
+  bool view = false;
+};
+
+std::string how_to_attach(const std::string& session) {
+  return "the session goes on; come back with: rapctl session attach " + session;
+}
+
+// What the person is told, after the terminal is theirs again; returns the exit status.
+int report(const std::string& session, const SessionEnd& end) {
+  const auto say = [](const std::string& text) { std::cerr << "\r\nrapctl: " << text << "\n"; };
+  switch (end.how) {
+    case SessionEnd::How::detached:
+      say("left session " + session + "; " + how_to_attach(session));
+      return 0;
+    case SessionEnd::How::output_closed:
+      return 0;
+    case SessionEnd::How::taken_over:
+      say("session " + session + " was taken over by " + end.who +
+          "\n  take it back with: rapctl session attach " + session);
+      return static_cast<int>(Exit::taken_over);
+    case SessionEnd::How::lost:
+      say("the connection to session " + session + " is lost: " + end.detail + "\n  " +
+          how_to_attach(session));
+      return static_cast<int>(Exit::stream_lost);
+    case SessionEnd::How::refused:
+      say("session " + session + ": " + end.detail);
+      return static_cast<int>(exit_of(errc_from_name(end.reason)));
+    case SessionEnd::How::closed:
+      break;
+  }
+  if (end.reason == "exit") return end.exit_status.value_or(0);
+  say("session " + session + " ended (" + end.reason + "): " + end.detail);
+  return static_cast<int>(end.reason == "terminated" ? Exit::terminated : Exit::remote_lost);
+}
+
+// Makes a key for this invocation, asks `path` for a lease bound to it, connects to the node and is
+// the terminal until the end.
+int go(Cli& cli, const std::string& path, json::object body, View view) {
+  const net::TlsIdentity identity = net::make_self_signed_identity("rapctl", kIdentityLife);
+  const auto facts = require(net::parse_certificate_pem(identity.certificate_pem), "certificate");
+  body["client_certificate_sha256"] = to_base64url(facts.sha256);
+  body["mode"] = view == View::yes ? "view" : "control";
+  const json::value answer = cli.api().post(path, body);
+  const std::string session = text_at(answer, "session.id");
+
+  fabric::SessionStreamOptions options;
+  options.endpoint = text_at(answer, "node.endpoint");
+  options.spiffe_id = text_at(answer, "node.spiffe_id");
+  const json::object* object = answer.if_object();
+  const json::value* place = object ? object->if_contains("node") : nullptr;
+  const json::object* node = place ? place->if_object() : nullptr;
+  if (!node) throw Failure(Exit::error, "the server's answer names no node");
+  options.cluster_ca_pem = require(json_string(*node, "cluster_ca_pem"), "answer of the server");
+  options.identity = identity;
+  options.session_id = session;
+  options.lease = require(json_string(answer.get_object(), "lease"), "answer of the server");
+
+  net::asio::io_context io{1};
+  const std::string at = "node " + options.endpoint;
+  try {
+    auto stream = run_task(io, fabric::open_session_stream(std::move(options)));
+    if (!stream) {
+      throw Failure(stream.error(), at, "the session may be there: rapctl session show " + session);
+    }
+    const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view));
+    return report(session, end);
+  } catch (const net::NetError& error) {
+    throw Failure(error.error(), at, "the session may be there: rapctl session show " + session);
+  }
+}
+
+void add_open(CLI::App& session, Cli& cli, const std::shared_ptr<Options>& o) {
+  CLI::App& open =
+      add_command(session, "open", "Open a session and be its terminal",
+                  "  rapctl session open --resource web-1\n"
+                  "  echo uptime | rapctl session open --resource web-1\n"
+                  "In the session, at the start of a line: ~d leaves, ~. cuts, ~? lists.\n");
+  open.add_option("--resource", o->resource, "Name or id of the resource")->required();
+  open.add_option("--organization", o->organization, "Whose resource, when the name is not unique");
+  open.callback([&cli, o] {
+    json::object body;
+    body[o->resource.starts_with(kResource.prefix) ? "resource_id" : "resource"] = o->resource;
+    if (!o->organization.empty()) body["organization_id"] = cli.organization(o->organization);
+    cli.status = go(cli, "/v1/sessions", body, View::no);
+  });
+
+  CLI::App& attach = add_command(session, "attach", "Take over a session, or watch it",
+                                 "  rapctl session attach ses_...          control it; who had it "
+                                 "is told by whom it was taken\n"
+                                 "  rapctl session attach ses_... --view   watch only\n");
+  attach.add_option("session", o->session, "Id of the session")->required();
+  attach.add_flag("--view", o->view, "Watch, without control");
+  attach.callback([&cli, o] {
+    cli.status =
+        go(cli, "/v1/sessions/" + o->session + "/attach", {}, o->view ? View::yes : View::no);
+  });
+}
+
+}  // namespace
+
+void add_session_commands(CLI::App& app, Cli& cli) {
+  CLI::App& session = add_command(app, "session", "Sessions with resources");
+  session.require_subcommand(1);
+  const auto o = std::make_shared<Options>();
+  add_open(session, cli, o);
+
+  CLI::App& list = add_command(session, "list", "List sessions");
+  list.add_option("--state", o->state, "Only in this state: active, detached, ...");
+  list.add_option("--organization", o->organization, "Only of this organization");
+  list.callback([&cli, o] {
+    std::string query;
+    if (!o->state.empty()) query += "?state=" + o->state;
+    if (!o->organization.empty()) {
+      query +=
+          (query.empty() ? "?" : "&") + ("organization_id=" + cli.organization(o->organization));
+    }
+    cli.list(cli.api().list("/v1/sessions" + query), kSessionColumns);
+  });
+  CLI::App& show = add_command(session, "show", "Show a session");
+  show.add_option("session", o->session, "Id of the session")->required();
+  show.callback([&cli, o] {
+    cli.show(cli.api().get("/v1/sessions/" + o->session), {{"Id", "id"},
+                                                           {"State", "state"},
+                                                           {"Detail", "detail"},
+                                                           {"Resource", "resource_name"},
+                                                           {"Opened by", "user_name"},
+                                                           {"Controller", "controller"},
+                                                           {"Viewers", "viewers"},
+                                                           {"Node", "node_name"},
+                                                           {"Started", "created_at"},
+                                                           {"Ended", "closed_at"},
+                                                           {"Exit status", "exit_status"}});
+  });
+  CLI::App& terminate = add_command(session, "terminate", "End a session, also on the target");
+  terminate.add_option("session", o->session, "Id of the session")->required();
+  terminate.callback([&cli, o] {
+    const json::value answer = cli.api().post("/v1/sessions/" + o->session + "/terminate");
+    cli.done("session " + o->session + " is being ended", answer);
+  });
+}
+
+}  // namespace rap::cli

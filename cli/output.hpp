@@ -1,0 +1,38 @@
+// What commands print: tables for people, plain lines for pipes, JSON for programs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <boost/json.hpp>
+
+namespace rap::cli {
+
+enum class Format { automatic, table, json };
+
+// "target.host" looks into objects. Absent and null show as "-".
+struct Column {
+  std::string title;
+  std::string path;
+};
+
+struct OutputStyle {
+  Format format = Format::automatic;
+  bool terminal = false;  // standard output is one: aligned columns and colours
+};
+
+// One row per item. On a terminal aligned, with states in colour; otherwise tab-separated with the
+// titles in the first line. Control characters of values never reach the terminal.
+std::string render_list(const boost::json::array& items, const std::vector<Column>& columns,
+                        const OutputStyle& style);
+// "Title: value" lines.
+std::string render_one(const boost::json::value& item, const std::vector<Column>& columns,
+                       const OutputStyle& style);
+
+// Text of the value at `path`; "-" when there is none.
+std::string text_at(const boost::json::value& value, const std::string& path);
+
+// Columns that a UTF-8 text takes on a terminal.
+std::size_t display_width(const std::string& text);
+
+}  // namespace rap::cli

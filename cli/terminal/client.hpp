@@ -1,0 +1,34 @@
+// A person at a session: frames of docs/contracts/frames.md on one side, the terminal on the other.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/net/byte_stream.hpp"
+#include "cli/terminal/tty.hpp"
+
+namespace rap::cli {
+
+enum class View { no, yes };
+
+struct SessionEnd {
+  enum class How {
+    detached,      // by the person
+    closed,        // the session is over; see reason
+    taken_over,    // somebody else controls now; see who
+    refused,       // the hub said why in detail
+    lost,          // the stream broke; the session may well be there
+    output_closed  // nobody reads our output any more
+  };
+  How how = How::lost;
+  std::string reason;  // of closed: exit, terminated, remote_lost, failed
+  std::optional<int> exit_status;
+  std::string who;
+  std::string detail;
+};
+
+// Talks until one of the ends above. `stream` is open; standard input and output are the person's.
+// The terminal is in raw mode while this runs and is as before when it returns or throws.
+net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view);
+
+}  // namespace rap::cli
