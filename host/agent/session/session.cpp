@@ -107,6 +107,7 @@ net::Task<void> Session::watch(std::shared_ptr<Session> self) {
       failures = 0;
     }
     co_await s.process_.disconnected().wait();
+    co_await s.process_.ends_soon();
   }
   // The zygote's word about how it ended follows within moments.
   if (!s.ended_) co_await s.process_.exited().wait_for(net::milliseconds(100));
@@ -119,7 +120,7 @@ void Session::report_lost() {
   ended_ = true;
   ++context_.counters.processes_lost;
   const ExitInfo& own = process_.exit_info();
-  const ExitInfo& how = own.code >= 0 || own.signal != 0 ? own : exit_;
+  const ExitInfo& how = own.known() ? own : exit_;
   report_.state = "failed";
   report_.detail = "the session worker " + how.text();
   log::error("session lost", {{"session", report_.session_id}, {"detail", report_.detail}});

@@ -98,8 +98,13 @@ net::Task<void> MeshListener::run(std::shared_ptr<MeshListener> self) {
     std::string reason = up ? "" : up.error().detail;
     m.endpoint_.clear();
     if (m.process_ != nullptr) {
-      if (m.process_->running()) co_await m.process_->terminate(kTermGrace);
-      if (up) reason = "the listener " + m.process_->exit_info().text();
+      const bool ended = co_await m.process_->ends_soon();
+      if (ended) {
+        reason = "the listener " + m.process_->exit_info().text() +
+                 (reason.empty() ? "" : " (" + reason + ")");
+      } else {
+        co_await m.process_->terminate(kTermGrace);
+      }
       m.process_.reset();
     }
     if (m.stopping_) break;
@@ -167,7 +172,8 @@ net::Task<void> MeshListener::serve() {
   int failures = 0;
   while (!stopping_ && process_->running() && failures < kReconnectTries) {
     co_await process_->disconnected().wait();
-    if (!process_->running()) co_return;
+    const bool ended = co_await process_->ends_soon();
+    if (ended || stopping_) co_return;
     // Alive and not connected: its socket is still there.
     Status back = co_await bring_up();
     if (back) {

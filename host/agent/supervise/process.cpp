@@ -157,6 +157,10 @@ bool Process::connected() const {
   return client_ != nullptr && client_->open();
 }
 
+net::Task<bool> Process::ends_soon() {
+  co_return co_await exited_.wait_for(net::milliseconds(300));
+}
+
 bool Process::signal(int number) const {
   return pidfd_ && send_signal(pidfd_.get(), number);
 }

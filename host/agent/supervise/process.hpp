@@ -59,6 +59,9 @@ class Process {
   // Set while there is no connection although there was one.
   net::Event& disconnected() { return disconnected_; }
 
+  // Waits for the end that follows a lost connection within moments; false when it lives on.
+  net::Task<bool> ends_soon();
+
   bool signal(int number) const;
   // SIGTERM, then after `grace` SIGKILL; returns when it has ended.
   net::Task<void> terminate(net::milliseconds grace);

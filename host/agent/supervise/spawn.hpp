@@ -39,6 +39,7 @@ bool send_signal(int pidfd, int signal);
 struct ExitInfo {
   int code = -1;   // -1: not known, or ended by a signal
   int signal = 0;  // 0: none, or not known
+  bool known() const { return code >= 0 || signal != 0; }
   std::string text() const;
 };
 // How our own child ended; unknown for a process that is not our child.

@@ -144,8 +144,13 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
     }
     std::string reason = up ? "" : up.error().detail;
     if (z.process_ != nullptr) {
-      if (z.process_->running()) co_await z.process_->terminate(kTermGrace);
-      if (up || reason.empty()) reason = "the worker " + z.process_->exit_info().text();
+      const bool ended = co_await z.process_->ends_soon();
+      if (ended && z.process_->exit_info().known()) {
+        reason = "the worker " + z.process_->exit_info().text() +
+                 (reason.empty() ? "" : " (" + reason + ")");
+      }
+      if (!ended) co_await z.process_->terminate(kTermGrace);
+      if (reason.empty()) reason = "the worker " + z.process_->exit_info().text();
       z.process_.reset();
     }
     if (z.stopping_) break;
@@ -256,7 +261,9 @@ net::Task<void> Zygote::until_gone() {
   int failures = 0;
   while (process_->running() && failures < kReconnectTries) {
     co_await process_->disconnected().wait();
-    if (!process_->running()) co_return;
+    if (handed_over_) co_return;
+    const bool ended = co_await process_->ends_soon();
+    if (ended || stopping_) co_return;
     // Alive and not connected: its socket is still there.
     auto hello = co_await process_->connect(kHelloTimeout);
     if (hello) {
@@ -279,12 +286,15 @@ void Zygote::on_message(ipc::Message message) {
     return;
   }
   if (message.op == "log") {
-    log::write(log::level_from_name(json_string_or_none(*message.body, "level").value_or("")),
-               json_string_or_none(*message.body, "message").value_or(""),
+    // A line that a session printed.
+    const CapturedLine line =
+        parse_captured_line(json_string_or_none(*message.body, "message").value_or(""));
+    log::write(log::level_from_name(line.level), line.message,
                {{"instance", name_},
                 {"workload", spec_.release.manifest.product},
                 {"organization", spec_.organization},
-                {"session", json_string_or_none(*message.body, "session").value_or("")}});
+                {"session", json_string_or_none(*message.body, "session").value_or("")},
+                {"worker_fields", line.fields}});
     return;
   }
   if (message.id) process_->refuse(*message.id, Error{Errc::unsupported, message.op});
