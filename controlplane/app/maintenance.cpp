@@ -1,0 +1,94 @@
+#include "controlplane/app/maintenance.hpp"
+
+#include <boost/json.hpp>
+
+#include "controlplane/audit/audit.hpp"
+#include "controlplane/http/idempotency.hpp"
+#include "controlplane/nodes/presence.hpp"
+#include "controlplane/sessions/rules.hpp"
+
+namespace rap::cp {
+namespace {
+
+// The log is for looking back at an incident, not for statistics.
+constexpr std::chrono::hours kHeartbeatsKept{7 * 24};
+constexpr std::chrono::hours kOldTokensKept{24};
+// One round stays short; what is left comes two seconds later.
+constexpr std::int64_t kRowsPerRound = 5000;
+
+constexpr const char* kOnlyOne = "select pg_try_advisory_xact_lock(7236113402) as mine";
+
+constexpr const char* kLiveSessions = R"sql(
+  select s.id, s.organization_id, s.cluster_id, s.state,
+         greatest(s.created_at, coalesce(s.reported_at, s.created_at)) as mentioned, h.received_at
+  from sessions s join node_heartbeat_latest h on h.node_id = s.node_id
+  where s.state not in ('closed', 'failed')
+    and h.received_at > greatest(s.created_at, coalesce(s.reported_at, s.created_at))
+  order by s.id limit $1
+)sql";
+constexpr const char* kEndSession = R"sql(
+  update sessions set state = $2, detail = $3, closed_at = $4, updated_at = $4,
+         controller = null, viewers = 0, revision = revision + 1
+  where id = $1 and state not in ('closed', 'failed')
+)sql";
+
+constexpr const char* kHealthChanged = R"sql(
+  select m.cluster_id, m.node_id, n.name, m.health, h.received_at
+  from cluster_memberships m
+  join nodes n on n.id = m.node_id
+  join node_heartbeat_latest h on h.node_id = m.node_id
+  where m.membership_status <> 'revoked'
+    and m.health <> case when h.received_at > $1 then 'healthy' else 'silent' end
+  order by m.node_id limit $2
+)sql";
+constexpr const char* kSetHealth =
+    "update cluster_memberships set health = $3 where cluster_id = $1 and node_id = $2";
+
+constexpr const char* kForgetHeartbeats = R"sql(
+  delete from node_heartbeats where ctid in
+    (select ctid from node_heartbeats where received_at < $1 limit $2)
+)sql";
+constexpr const char* kForgetKeys = "delete from idempotency_keys where created_at < $1";
+constexpr const char* kForgetTokens = "delete from auth_sessions where expires_at < $1";
+
+void end_missing_sessions(Tx& tx, SystemTime now) {
+  for (const Row& row : tx.query(kLiveSessions, {kRowsPerRound})) {
+    const auto state = session_state_from_name(row.text("state"));
+    const auto verdict = judge_missing(*state, row.time("mentioned"), row.time("received_at"));
+    if (!verdict) continue;
+    tx.query(kEndSession, {row.text("id"), name(verdict->state), verdict->detail, now});
+    boost::json::object detail;
+    detail["detail"] = verdict->detail;
+    audit(tx, Actor::system(), row.text("cluster_id"),
+          {"session." + std::string(name(verdict->state)), row.text("id"),
+           row.text("organization_id")},
+          detail, now);
+  }
+}
+
+void note_health(Tx& tx, SystemTime now) {
+  const SystemTime limit = now - kSilentAfter;
+  for (const Row& row : tx.query(kHealthChanged, {limit, kRowsPerRound})) {
+    const bool healthy = row.time("received_at") > limit;
+    tx.query(kSetHealth, {row.text("cluster_id"), row.text("node_id"),
+                          healthy ? "healthy" : "silent"});
+    boost::json::object detail;
+    detail["last_heartbeat_at"] = to_rfc3339(row.time("received_at"));
+    audit(tx, Actor::system(), row.text("cluster_id"),
+          {healthy ? "node.healthy" : "node.silent", row.text("node_id")}, detail, now);
+  }
+}
+
+}  // namespace
+
+void run_maintenance(Tx& tx, SystemTime now) {
+  if (!tx.query(kOnlyOne)[0].boolean("mine")) return;
+  tx.enter(Scope::platform());
+  end_missing_sessions(tx, now);
+  note_health(tx, now);
+  tx.query(kForgetHeartbeats, {SystemTime(now - kHeartbeatsKept), kRowsPerRound});
+  tx.query(kForgetKeys, {SystemTime(now - kIdempotencyLife)});
+  tx.query(kForgetTokens, {SystemTime(now - kOldTokensKept)});
+}
+
+}  // namespace rap::cp

@@ -1,0 +1,239 @@
+#include "controlplane/app/server.hpp"
+
+#include <csignal>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "base/log.hpp"
+#include "base/net/http_server.hpp"
+#include "base/net/task_group.hpp"
+#include "base/net/timer.hpp"
+#include "controlplane/app/listener.hpp"
+#include "controlplane/app/maintenance.hpp"
+#include "controlplane/auth/password.hpp"
+#include "controlplane/auth/throttle.hpp"
+#include "controlplane/clusters/keys.hpp"
+#include "controlplane/db/database.hpp"
+#include "controlplane/db/migrate.hpp"
+#include "controlplane/director/director.hpp"
+#include "controlplane/http/api.hpp"
+#include "controlplane/metrics/metrics.hpp"
+#include "controlplane/nodes/desired.hpp"
+#include "controlplane/nodes/heartbeats.hpp"
+#include "controlplane/pki/platform.hpp"
+
+namespace rap::cp {
+namespace {
+
+namespace asio = boost::asio;
+using net::Task;
+
+// Requests under way get this long when the server stops; long polls are simply cut.
+constexpr net::milliseconds kDrainGrace{3000};
+constexpr net::milliseconds kMaintenancePause{2000};
+
+constexpr const char* kMyPower = R"sql(
+  select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user
+)sql";
+
+Status check_database(const Config& config) {
+  Connection connection(config.postgres.url);
+  if (auto schema = check_schema(connection, embedded_migrations()); !schema) return schema;
+  bool strong = true;
+  connection.run([&](Tx& tx) { strong = tx.query(kMyPower)[0].boolean("strong"); });
+  if (strong) {
+    return fail(Errc::forbidden,
+                "postgres.url connects as a role that bypasses row level security; use the role that "
+                "init made");
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(asio::any_io_executor given, Config settings, const Clock& the_clock, PlatformKeys platform)
+      : executor(std::move(given)),
+        config(std::move(settings)),
+        clock(the_clock),
+        keys(std::move(platform)),
+        db({config.postgres.url, config.postgres.connections}),
+        cluster_keys(keys.sealer),
+        redis(executor, config.redis.url),
+        throttle(redis, clock),
+        signals(executor),
+        heartbeats(executor, db),
+        director(cluster_keys, config.version_storage),
+        services{config,   clock, db,      keys.sealer, keys.authority, cluster_keys, passwords,
+                 throttle, redis, signals, heartbeats,  metrics,        director},
+        api(services, all_routes()),
+        tasks(executor) {}
+
+  asio::any_io_executor executor;
+  Config config;
+  const Clock& clock;
+  PlatformKeys keys;
+  Database db;
+  ClusterKeys cluster_keys;
+  PasswordHasher passwords;
+  Redis redis;
+  LoginThrottle throttle;
+  NodeSignals signals;
+  HeartbeatBatcher heartbeats;
+  Metrics metrics;
+  Director director;
+  Services services;
+  Api api;
+  net::TaskGroup tasks;
+  std::optional<net::TlsServerContext> tls;
+  std::unique_ptr<net::HttpServer> http;
+  std::unique_ptr<NotificationListener> listener;
+
+  Task<void> load_authorities() {
+    std::string pem;
+    Database::Work read = [&](Tx& tx) { pem = all_cluster_authorities(tx); };
+    co_await db.run(std::move(read));
+    if (auto done = tls->set_client_ca(pem); !done && !pem.empty()) {
+      log::error("cluster authorities not loaded", {{"detail", done.error().text()}});
+    }
+  }
+
+  void heard(const Connection::Notification& event) {
+    if (event.channel == "rap_desired") signals.wake(event.payload);
+    if (event.channel == "rap_clusters") tasks.spawn("load authorities", load_authorities());
+    if (event.channel == "rap_close") {
+      const std::string suffix = "/node/" + event.payload;
+      const auto closed = http->close_connections_if(
+          [&](const net::PeerInfo& peer) { return peer.spiffe().ends_with(suffix); });
+      log::info("connections of a node closed", {{"node", event.payload}, {"count", closed}});
+    }
+  }
+
+  void listen() {
+    NotificationListener::Callbacks callbacks;
+    callbacks.heard = [this](const Connection::Notification& event) {
+      asio::post(executor, [this, event] { heard(event); });
+    };
+    callbacks.reconnected = [this] {
+      asio::post(executor, [this] {
+        signals.wake_all();
+        tasks.spawn("load authorities", load_authorities());
+      });
+    };
+    listener = std::make_unique<NotificationListener>(
+        config.postgres.url, std::vector<std::string>{"rap_desired", "rap_clusters", "rap_close"},
+        std::move(callbacks));
+  }
+
+  Task<void> maintain() {
+    for (;;) {
+      co_await net::sleep_for(kMaintenancePause);
+      const SystemTime now = clock.now();
+      Database::Work work = [now](Tx& tx) { run_maintenance(tx, now); };
+      try {
+        co_await db.run(std::move(work));
+      } catch (const std::runtime_error& error) {
+        log::warn("maintenance put off", {{"detail", error.what()}});
+      }
+    }
+  }
+
+  void describe_metrics() {
+    metrics.gauge("rap_http_connections", "Open connections",
+                  [this] { return static_cast<double>(http->stats().connections); });
+    metrics.gauge("rap_http_handshakes_failed", "Connections that never became TLS",
+                  [this] { return static_cast<double>(http->stats().handshake_failed); });
+    metrics.gauge("rap_database_waiting", "Transactions that wait for a connection",
+                  [this] { return static_cast<double>(db.stats().waiting); });
+    metrics.gauge("rap_database_failures", "Connections to PostgreSQL lost or refused",
+                  [this] { return static_cast<double>(db.stats().failures); });
+    metrics.gauge("rap_redis_connected", "1 while Redis answers",
+                  [this] { return redis.connected() ? 1.0 : 0.0; });
+    metrics.gauge("rap_heartbeats_received", "Heartbeats of nodes",
+                  [this] { return static_cast<double>(heartbeats.stats().received); });
+    metrics.gauge("rap_heartbeats_written", "Heartbeats in PostgreSQL",
+                  [this] { return static_cast<double>(heartbeats.stats().written); });
+    metrics.gauge("rap_heartbeat_batches", "Transactions that wrote them",
+                  [this] { return static_cast<double>(heartbeats.stats().batches); });
+  }
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+
+Result<std::unique_ptr<Server>> Server::create(asio::any_io_executor executor, const Config& config,
+                                               const Clock& clock) {
+  if (auto good = check_database(config); !good) return fail(good.error());
+  auto keys = load_platform_keys(config, clock.now());
+  if (!keys) return fail(keys.error());
+  std::string authorities;
+  {
+    Connection connection(config.postgres.url);
+    connection.run([&](Tx& tx) { authorities = all_cluster_authorities(tx); });
+  }
+  net::TlsServerOptions options{keys->server, net::OptionalCa{authorities}, {}};
+  auto tls = net::TlsServerContext::create(options);
+  if (!tls) return fail(tls.error(), "TLS");
+  auto listener = net::Listener::bind(executor, config.listen);
+  if (!listener) return fail(listener.error(), "listen");
+  auto impl = std::make_unique<Impl>(executor, config, clock, std::move(*keys));
+  impl->tls = *tls;
+  Impl* self = impl.get();
+  impl->http = std::make_unique<net::HttpServer>(
+      executor, std::move(*listener), std::move(*tls),
+      [self](const net::HttpRequest& request, const net::PeerInfo& peer) {
+        return self->api.handle(request, peer);
+      });
+  impl->describe_metrics();
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+void Server::start() {
+  impl_->redis.start();
+  impl_->listen();
+  impl_->tasks.spawn("heartbeats", impl_->heartbeats.run());
+  impl_->tasks.spawn("maintenance", impl_->maintain());
+  impl_->http->start();
+  log::info("serving", {{"address", impl_->http->local_address().text()},
+                        {"url", impl_->config.public_url}});
+}
+
+net::HostPort Server::local_address() const {
+  return impl_->http->local_address();
+}
+Database& Server::database() {
+  return impl_->db;
+}
+
+Task<void> Server::stop() {
+  impl_->listener.reset();
+  impl_->signals.wake_all();
+  co_await impl_->http->drain(kDrainGrace);
+  impl_->heartbeats.stop();
+  co_await impl_->tasks.drain(net::milliseconds(200));
+  impl_->redis.stop();
+}
+
+Status run_serve(const Config& config) {
+  asio::io_context context(1);
+  const RealClock clock;
+  auto server = Server::create(context.get_executor(), config, clock);
+  if (!server) return fail(server.error());
+  (*server)->start();
+  net::TaskGroup stopping(context.get_executor());
+  asio::signal_set signals(context, SIGINT, SIGTERM);
+  const auto stop_all = [](Server& running, asio::io_context& loop) -> Task<void> {
+    co_await running.stop();
+    loop.stop();
+  };
+  signals.async_wait([&](auto error, int) {
+    if (!error) stopping.spawn("stop", stop_all(**server, context));
+  });
+  context.run();
+  log::info("stopped");
+  return {};
+}
+
+}  // namespace rap::cp

@@ -1,0 +1,195 @@
+#include "controlplane/audit/audit.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include "base/crypto.hpp"
+#include "controlplane/audit/chain.hpp"
+#include "controlplane/http/page.hpp"
+
+namespace rap::cp {
+namespace {
+
+// Makes the chain's head when it is the first event, and locks it.
+constexpr const char* kLockHead = R"sql(
+  insert into audit_chains (chain_id, seq, hash) values ($1, 0, $2)
+  on conflict (chain_id) do update set chain_id = excluded.chain_id
+  returning seq, hash
+)sql";
+
+constexpr const char* kMoveHead = "update audit_chains set seq = $2, hash = $3 where chain_id = $1";
+
+constexpr const char* kAppend = R"sql(
+  insert into cluster_audit_events
+    (chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind, subject,
+     organization_id, detail, previous_hash, hash)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, nullif($11, ''), $12, $13, $14)
+)sql";
+
+constexpr const char* kTerm = "select term from authority";
+
+constexpr const char* kOfChain = R"sql(
+  select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
+         subject, organization_id, detail, previous_hash, hash
+  from cluster_audit_events where chain_id = $1 and seq > $2 order by seq limit $3
+)sql";
+
+constexpr const char* kOfOrganization = R"sql(
+  select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
+         subject, organization_id, detail, previous_hash, hash
+  from cluster_audit_events where organization_id = $1 and event_id > $2 order by event_id limit $3
+)sql";
+
+constexpr const char* kClusterExists = "select 1 as one from clusters where id = $1";
+
+AuditRecord record_of(const Row& row) {
+  AuditRecord r;
+  r.chain_id = row.text("chain_id");
+  r.seq = row.integer("seq");
+  r.event_id = row.text("event_id");
+  r.at = row.time("at");
+  r.authority_term = row.integer("authority_term");
+  r.actor_kind = row.text("actor_kind");
+  r.actor_id = row.text("actor_id");
+  r.actor_name = row.text("actor_name");
+  r.kind = row.text("kind");
+  r.subject = row.text("subject");
+  r.organization_id = row.text_or_none("organization_id").value_or("");
+  r.detail = row.text("detail");
+  return r;
+}
+
+boost::json::object event_json(const Row& row) {
+  boost::json::object actor;
+  actor["kind"] = row.text("actor_kind");
+  actor["id"] = row.text("actor_id");
+  actor["name"] = row.text("actor_name");
+  boost::json::object out;
+  out["id"] = row.text("event_id");
+  out["seq"] = row.integer("seq");
+  out["at"] = to_rfc3339(row.time("at"));
+  out["kind"] = row.text("kind");
+  out["actor"] = std::move(actor);
+  out["subject"] = row.text("subject");
+  out["organization_id"] = nullptr;
+  if (const auto organization = row.text_or_none("organization_id")) {
+    out["organization_id"] = *organization;
+  }
+  out["detail"] = boost::json::parse(row.text("detail"));
+  out["authority_term"] = row.integer("authority_term");
+  out["hash"] = to_hex(row.bytes("hash"));
+  return out;
+}
+
+std::string chain_of_path(const Call& call, Tx& tx) {
+  // The platform's own chain is read under the name that its events carry.
+  if (call.path_value("id") == kPlatformChain) return std::string(kPlatformChain);
+  const auto id = call.path_id<ClusterId>("id");
+  if (tx.query(kClusterExists, {id}).empty()) refuse_not_found();
+  return id.str();
+}
+
+Reply list_of_cluster(const Call& call, Tx& tx) {
+  tx.enter(Scope::platform());
+  const std::string chain = chain_of_path(call, tx);
+  const Page page = page_of(call);
+  std::int64_t after = 0;
+  const char* end = page.after.data() + page.after.size();
+  if (!page.after.empty() && std::from_chars(page.after.data(), end, after).ptr != end) {
+    refuse(Errc::malformed, "not a cursor of this list");
+  }
+  return page_reply(page, tx.query(kOfChain, {chain, after, page.fetch()}), event_json, "seq");
+}
+
+Reply list_of_organization(const Call& call, Tx& tx) {
+  const auto id = call.path_id<OrganizationId>("id");
+  if (!call.person.owner && !call.person.is_member(id)) refuse_not_found();
+  if (!call.person.is_admin(id)) refuse(Errc::forbidden, "only an admin reads the audit log");
+  tx.enter(Scope::of(id));
+  const Page page = page_of(call);
+  return page_reply(page, tx.query(kOfOrganization, {id, page.after, page.fetch()}), event_json,
+                    "event_id");
+}
+
+Reply verify_chain(const Call& call, Tx& tx) {
+  constexpr std::int64_t kBatch = 1000;
+  tx.enter(Scope::platform());
+  const std::string chain = chain_of_path(call, tx);
+  AuditVerifier verifier(chain);
+  const Rows head = tx.query(kLockHead, {chain, Bytes(32)});
+  for (bool more = true; more;) {
+    const Rows rows = tx.query(kOfChain, {chain, verifier.checked(), kBatch});
+    more = rows.size() == static_cast<std::size_t>(kBatch);
+    for (const Row& row : rows) {
+      if (!verifier.next(record_of(row), row.bytes("previous_hash"), row.bytes("hash"))) {
+        more = false;
+        break;
+      }
+    }
+  }
+  auto problem = verifier.problem();
+  if (!problem && head[0].integer("seq") != verifier.checked()) {
+    problem = fmt::format("the last {} events of the chain are missing",
+                          head[0].integer("seq") - verifier.checked());
+  }
+  boost::json::object body;
+  body["valid"] = !problem.has_value();
+  body["checked"] = verifier.checked();
+  body["head"] = to_hex(verifier.head());
+  body["problem"] = nullptr;
+  if (problem) body["problem"] = *problem;
+  return json_reply(200, body);
+}
+
+}  // namespace
+
+Actor Actor::of(const Person& person) {
+  return {"person", person.id.str(), person.display_name};
+}
+Actor Actor::of(const NodeCaller& node) {
+  return {"node", node.id.str(), node.name};
+}
+
+void audit(Tx& tx, const Actor& actor, std::string_view cluster, const AuditEvent& event,
+           const boost::json::object& detail, SystemTime now) {
+  AuditRecord record;
+  record.chain_id = cluster.empty() ? kPlatformChain : cluster;
+  record.event_id = AuditEventId::fresh().str();
+  record.at = now;
+  record.authority_term = tx.query(kTerm)[0].integer("term");
+  record.actor_kind = actor.kind;
+  record.actor_id = actor.id;
+  record.actor_name = actor.name;
+  record.kind = event.kind;
+  record.subject = event.subject;
+  record.organization_id = event.organization_id;
+  record.detail = boost::json::serialize(detail);
+
+  const Rows head = tx.query(kLockHead, {record.chain_id, Bytes(32)});
+  record.seq = head[0].integer("seq") + 1;
+  Sha256Digest previous{};
+  const Bytes stored = head[0].bytes("hash");
+  std::copy(stored.begin(), stored.end(), previous.begin());
+  const Sha256Digest hash = audit_hash(record, previous);
+  tx.query(kAppend, {record.chain_id, record.seq, record.event_id, record.at, record.authority_term,
+                     record.actor_kind, record.actor_id, record.actor_name, record.kind,
+                     record.subject, record.organization_id, record.detail, ByteView(previous),
+                     ByteView(hash)});
+  tx.query(kMoveHead, {record.chain_id, record.seq, ByteView(hash)});
+}
+
+void add_audit_routes(std::vector<Route>& routes) {
+  routes.push_back({"GET", "/v1/clusters/{id}/audit-events", Who::owner,
+                    "Audit events of a cluster; of the installation itself under the id \"platform\"",
+                    {200, 404}, list_of_cluster, {}, {"limit", "cursor"}});
+  routes.push_back({"GET", "/v1/clusters/{id}/audit-events/verify", Who::owner,
+                    "Checks the hash chain of a cluster's audit events", {200, 404}, verify_chain});
+  routes.push_back({"GET", "/v1/organizations/{id}/audit-events", Who::person,
+                    "Audit events that concern an organization", {200, 403, 404},
+                    list_of_organization, {}, {"limit", "cursor"}});
+}
+
+}  // namespace rap::cp

@@ -1,0 +1,53 @@
+// Who may join: rules over values, no I/O.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/crypto.hpp"
+#include "base/id.hpp"
+#include "base/result.hpp"
+
+namespace rap::cp {
+
+// "rapjoin1.<token id>.<secret>.<pin>", docs/contracts/identity.md.
+struct JoinTokenText {
+  JoinTokenId id;
+  Bytes secret;  // 32 bytes
+  Sha256Digest pin{};
+};
+std::string make_join_token(const JoinTokenText& token);
+// `malformed` with what to do about it.
+Result<JoinTokenText> parse_join_token(std::string_view text);
+
+struct JoinTokenState {
+  SystemTime expires_at{};
+  bool revoked = false;
+  std::int64_t used = 0;
+  std::int64_t max_uses = 0;
+  std::vector<std::string> scope_roles;  // empty: any
+};
+
+// May the token make one more join request? `forbidden` (revoked; a role outside its scope),
+// `expired`, `exhausted` (used up).
+Status check_redemption(const JoinTokenState& token, const std::vector<std::string>& roles,
+                        SystemTime now);
+
+// What is already known about the public key that a request brings.
+struct KnownKey {
+  std::string token_id;   // of the request that brought it first
+  std::string node_name;  // as it called itself then
+  bool rejected = false;
+  bool node_revoked = false;
+};
+enum class KeyVerdict { same_request, new_request };
+// The same key with the same token and name is the same request, again. `forbidden` for the key of
+// a revoked node; `conflict` for a key that another request or node holds: two nodes never share
+// one.
+Result<KeyVerdict> judge_key(const std::optional<KnownKey>& known, std::string_view token_id,
+                             std::string_view node_name);
+
+}  // namespace rap::cp

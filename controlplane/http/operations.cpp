@@ -1,0 +1,244 @@
+#include "controlplane/http/operations.hpp"
+
+#include <boost/json.hpp>
+
+#include "controlplane/db/database.hpp"
+#include "controlplane/http/services.hpp"
+#include "controlplane/metrics/metrics.hpp"
+#include "controlplane/redis/redis.hpp"
+
+namespace rap::cp {
+namespace {
+
+net::Task<Reply> livez(const Call&) {
+  boost::json::object body;
+  body["status"] = "alive";
+  co_return json_reply(200, body);
+}
+
+net::Task<Reply> readyz(const Call& call) {
+  const Services& services = *call.services;
+  boost::json::object checks;
+  bool ready = true;
+  std::string authority;
+  Database::Work look = [&](Tx& tx) {
+    authority = tx.query("select state from authority")[0].text("state");
+  };
+  try {
+    co_await services.db.run(std::move(look));
+    checks["postgresql"] = "ok";
+    checks["authority"] = authority;
+  } catch (const DatabaseUnavailable&) {
+    checks["postgresql"] = "away: no request that needs data can be answered";
+    ready = false;
+  }
+  const bool redis = services.redis.connected();
+  if (services.redis.configured()) {
+    checks["redis"] = redis ? "ok"
+                            : "away: presence and throttling are counted by each server for itself";
+  } else {
+    checks["redis"] = "not configured";
+  }
+  const bool degraded = (services.redis.configured() && !redis) || (ready && authority != "healthy");
+  boost::json::object body;
+  body["status"] = !ready ? "not ready" : degraded ? "degraded" : "ready";
+  body["checks"] = std::move(checks);
+  co_return json_reply(ready ? 200 : 503, body);
+}
+
+net::Task<Reply> metrics(const Call& call) {
+  Reply reply;
+  reply.content_type = "text/plain; version=0.0.4";
+  reply.body = call.services->metrics.text();
+  co_return reply;
+}
+
+net::Task<Reply> openapi(const Call&) {
+  Reply reply;
+  reply.body = committed_openapi();
+  reply.cache_control = "public, max-age=300";
+  co_return reply;
+}
+
+// "{path...}" is ours; OpenAPI knows "{path}".
+std::string openapi_path(std::string_view pattern) {
+  std::string out(pattern);
+  if (const auto dots = out.find("...}"); dots != std::string::npos) out.erase(dots, 3);
+  return out;
+}
+
+boost::json::object parameter(std::string_view where, std::string_view name, bool required) {
+  boost::json::object schema;
+  schema["type"] = "string";
+  boost::json::object out;
+  out["name"] = name;
+  out["in"] = where;
+  out["required"] = required;
+  out["schema"] = std::move(schema);
+  return out;
+}
+
+std::string_view meaning(unsigned status) {
+  switch (status) {
+    case 200: return "Done";
+    case 201: return "Created";
+    case 202: return "Accepted; not finished yet";
+    case 204: return "Done, nothing to say";
+    case 400: return "The request breaks its contract";
+    case 401: return "Not authenticated";
+    case 403: return "Not allowed";
+    case 404: return "Not there, or not yours to see";
+    case 409: return "Conflicts with what exists";
+    case 412: return "Changed since it was read";
+    case 413: return "Too large";
+    case 415: return "Not application/json";
+    case 422: return "Understood, and cannot be done";
+    case 428: return "If-Match is missing";
+    case 429: return "Too many attempts";
+    case 503: return "Temporarily unavailable";
+    default: return "A fault of the server";
+  }
+}
+
+boost::json::object operation(const Route& route) {
+  boost::json::object out;
+  out["summary"] = route.summary;
+  boost::json::array parameters;
+  for (std::string_view rest = route.pattern; rest.find('{') != std::string_view::npos;) {
+    rest = rest.substr(rest.find('{') + 1);
+    std::string_view name = rest.substr(0, rest.find('}'));
+    if (name.ends_with("...")) name.remove_suffix(3);
+    parameters.push_back(parameter("path", name, true));
+  }
+  for (const auto name : route.query) parameters.push_back(parameter("query", name, false));
+  if (route.creates) parameters.push_back(parameter("header", "Idempotency-Key", false));
+  if (route.method == "PATCH") parameters.push_back(parameter("header", "If-Match", true));
+  if (!parameters.empty()) out["parameters"] = std::move(parameters);
+  if (!route.body.empty()) {
+    boost::json::object media;
+    media["schema"] = fields_schema(route.body);
+    boost::json::object content;
+    content["application/json"] = std::move(media);
+    boost::json::object body;
+    body["required"] = true;
+    body["content"] = std::move(content);
+    out["requestBody"] = std::move(body);
+  }
+  boost::json::object responses;
+  for (const unsigned status : all_statuses(route)) {
+    boost::json::object response;
+    response["description"] = meaning(status);
+    if (status >= 400) {
+      boost::json::object schema;
+      schema["$ref"] = "#/components/schemas/Problem";
+      boost::json::object media;
+      media["schema"] = std::move(schema);
+      boost::json::object content;
+      content["application/problem+json"] = std::move(media);
+      response["content"] = std::move(content);
+    }
+    responses[std::to_string(status)] = std::move(response);
+  }
+  out["responses"] = std::move(responses);
+  boost::json::array security;
+  if (route.who != Who::anyone) {
+    boost::json::object scheme;
+    scheme[route.who == Who::node ? "node" : "person"] = boost::json::array();
+    security.push_back(std::move(scheme));
+  }
+  out["security"] = std::move(security);
+  if (route.who == Who::owner) out["x-rap-owner"] = true;
+  return out;
+}
+
+constexpr std::string_view kComponents = R"json({
+  "schemas": {
+    "Problem": {
+      "type": "object",
+      "required": ["type", "title", "status", "code", "detail"],
+      "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "errors": {
+          "type": "array",
+          "items": {
+            "type": "object",
+            "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}}
+          }
+        }
+      }
+    }
+  },
+  "securitySchemes": {
+    "person": {"type": "http", "scheme": "bearer", "description": "rapses1..., from POST /v1/auth/login"},
+    "node": {"type": "mutualTLS", "description": "the node's certificate"}
+  }
+})json";
+
+// One member a line, so that a change of the document reads well as a difference.
+void pretty(std::string& out, const boost::json::value& value, const std::string& indent) {
+  const std::string inner = indent + " ";
+  if (value.is_object() && !value.get_object().empty()) {
+    out += "{\n";
+    bool first = true;
+    for (const auto& member : value.get_object()) {
+      if (!first) out += ",\n";
+      first = false;
+      out += inner + boost::json::serialize(boost::json::string(member.key())) + ": ";
+      pretty(out, member.value(), inner);
+    }
+    out += "\n" + indent + "}";
+  } else if (value.is_array() && !value.get_array().empty() && value.get_array()[0].is_object()) {
+    out += "[\n";
+    bool first = true;
+    for (const auto& item : value.get_array()) {
+      if (!first) out += ",\n";
+      first = false;
+      out += inner;
+      pretty(out, item, inner);
+    }
+    out += "\n" + indent + "]";
+  } else {
+    out += boost::json::serialize(value);
+  }
+}
+
+}  // namespace
+
+std::string openapi_document(const std::vector<Route>& routes) {
+  boost::json::object info;
+  info["title"] = "RAP control plane";
+  info["version"] = "1";
+  boost::json::object paths;
+  for (const Route& route : routes) {
+    std::string method(route.method);
+    for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
+    auto& entry = paths[openapi_path(route.pattern)];
+    if (!entry.is_object()) entry.emplace_object();
+    entry.get_object()[method] = operation(route);
+  }
+  boost::json::object document;
+  document["openapi"] = "3.1.0";
+  document["info"] = std::move(info);
+  document["paths"] = std::move(paths);
+  document["components"] = boost::json::parse(kComponents);
+  std::string out;
+  pretty(out, document, "");
+  return out + "\n";
+}
+
+void add_operations_routes(std::vector<Route>& routes) {
+  routes.push_back({"GET", "/livez", Who::anyone, "Is the process alive", {200},
+                    TaskHandler(livez)});
+  routes.push_back({"GET", "/readyz", Who::anyone, "Can it answer, and if not, why", {200},
+                    TaskHandler(readyz)});
+  routes.push_back({"GET", "/metrics", Who::anyone, "Counters in Prometheus' text format", {200},
+                    TaskHandler(metrics)});
+  routes.push_back({"GET", "/v1/openapi.json", Who::anyone, "This document", {200},
+                    TaskHandler(openapi)});
+}
+
+}  // namespace rap::cp

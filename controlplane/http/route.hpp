@@ -1,0 +1,59 @@
+// The routing table: one entry says everything about an operation.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "controlplane/http/call.hpp"
+#include "controlplane/http/fields.hpp"
+
+namespace rap::cp {
+
+enum class Who { anyone, person, owner, node };
+
+// Runs inside the request's transaction on a database thread, which commits unless it throws. May
+// run again from the start.
+using TransactionHandler = std::function<Reply(const Call&, Tx&)>;
+// Runs on the server's executor, after the caller was authenticated. `call` outlives the task.
+using TaskHandler = std::function<net::Task<Reply>(const Call&)>;
+
+struct Route {
+  std::string_view method;
+  std::string_view pattern;  // "/v1/clusters/{id}"; "{path...}" takes the rest, slashes included
+  Who who;
+  std::string_view summary;
+  std::vector<unsigned> statuses;  // besides those that every route of `who` may answer
+  std::variant<TransactionHandler, TaskHandler> handler;
+
+  std::vector<Field> body;  // of POST, PATCH, PUT; without any, an empty or absent object
+  std::vector<std::string_view> query;
+  bool creates = false;        // accepts Idempotency-Key
+  bool changes_trust = false;  // refused while the authority is not healthy
+};
+
+// Every status that `route` may answer, those of its kind included; sorted.
+std::vector<unsigned> all_statuses(const Route& route);
+
+// Finds by method and path. Pure; built once.
+class RouteTable {
+ public:
+  explicit RouteTable(std::vector<Route> routes);
+
+  struct Match {
+    const Route* route = nullptr;  // none: see path_known
+    bool path_known = false;       // another method exists there
+    std::map<std::string, std::string, std::less<>> values;
+  };
+  // `path` as sent; each segment is percent-decoded. A broken escape matches nothing.
+  Match find(std::string_view method, std::string_view path) const;
+
+  const std::vector<Route>& routes() const { return routes_; }
+
+ private:
+  std::vector<Route> routes_;
+  std::vector<std::vector<std::string>> patterns_;
+};
+
+}  // namespace rap::cp

@@ -1,0 +1,65 @@
+// rap-control-plane: command line only; app/ does the work.
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "controlplane/app/init.hpp"
+#include "controlplane/app/server.hpp"
+#include "controlplane/http/api.hpp"
+#include "controlplane/http/operations.hpp"
+
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+
+int report(const rap::Status& status) {
+  if (status) return 0;
+  std::cerr << "rap-control-plane: " << status.error().text() << "\n";
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace rap;
+  CLI::App app("The control plane of a secure access fabric");
+  app.require_subcommand(1);
+  std::string config_path = "/etc/rap/control-plane.yaml";
+  cp::InitOptions init_options;
+
+  auto* init = app.add_subcommand("init", "Make the schema, the keys and the first owner");
+  auto* migrate = app.add_subcommand("migrate", "Apply missing migrations");
+  auto* serve = app.add_subcommand("serve", "Answer requests until SIGINT or SIGTERM");
+  auto* version = app.add_subcommand("version", "Print the version");
+  auto* openapi = app.add_subcommand("openapi", "Print the OpenAPI document of this program");
+  for (auto* command : {init, migrate, serve}) {
+    command->add_option("--config", config_path, "Configuration file (YAML)")->capture_default_str();
+  }
+  init->add_option("--owner-login", init_options.owner_login, "Login of the first owner");
+  init->add_option("--owner-name", init_options.owner_name, "Name to show; the login when absent");
+  init->add_option("--owner-password-file", init_options.owner_password_file,
+                   "File with the owner's password (10 bytes or more)");
+  CLI11_PARSE(app, argc, argv);
+
+  if (*version) {
+    std::cout << kVersion << "\n";
+    return 0;
+  }
+  if (*openapi) {
+    std::cout << cp::openapi_document(cp::all_routes());
+    return 0;
+  }
+  try {
+    const auto config = cp::load_config(config_path);
+    if (!config) return report(fail(config.error()));
+    log::init("rap-control-plane", log::level_from_name(config->log_level));
+    if (*init) return report(cp::run_init(*config, init_options, std::cout));
+    if (*migrate) return report(cp::run_migrate(*config, std::cout));
+    return report(cp::run_serve(*config));
+  } catch (const std::exception& error) {
+    std::cerr << "rap-control-plane: " << error.what() << "\n";
+    return 1;
+  }
+}

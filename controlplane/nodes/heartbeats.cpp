@@ -1,0 +1,212 @@
+#include "controlplane/nodes/heartbeats.hpp"
+
+#include "base/log.hpp"
+#include "controlplane/nodes/capabilities.hpp"
+
+namespace rap::cp {
+namespace {
+
+// dependencies.md 6.1: from 100 to 1000 rows there is nothing to gain.
+constexpr std::size_t kBatchRows = 250;
+constexpr std::chrono::milliseconds kBatchTime{75};
+// With PostgreSQL away: one heartbeat of each of this many nodes is kept, about 100 MB.
+constexpr std::size_t kWaitingMax = 20'000;
+
+// Telemetry need not survive a power cut; everything else waits for the disk.
+constexpr const char* kNoWait = "select set_config('synchronous_commit', 'off', true)";
+
+constexpr const char* kLog = R"sql(
+  insert into node_heartbeats (received_at, node_id, cluster_id, boot_id, sent_at, payload)
+  select received_at, node_id, cluster_id, boot_id, sent_at, payload::jsonb
+  from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+    as h (received_at, node_id, cluster_id, boot_id, sent_at, payload)
+)sql";
+
+constexpr const char* kLatest = R"sql(
+  insert into node_heartbeat_latest
+    (node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
+     director_version, payload)
+  select h.node_id, h.cluster_id, h.boot_id, h.sent_at, h.received_at, h.agent_version,
+         h.mesh_endpoint, h.director_version, h.payload::jsonb
+  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[],
+              $7::text[], $8::bigint[], $9::text[])
+    as h (node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
+          director_version, payload)
+  on conflict (node_id) do update set
+    cluster_id = excluded.cluster_id, boot_id = excluded.boot_id, sent_at = excluded.sent_at,
+    received_at = excluded.received_at, agent_version = excluded.agent_version,
+    mesh_endpoint = excluded.mesh_endpoint, director_version = excluded.director_version,
+    payload = excluded.payload
+  where node_heartbeat_latest.received_at <= excluded.received_at
+)sql";
+
+// Only for assignments that are this node's; anything else a node invents is ignored.
+constexpr const char* kWorkloads = R"sql(
+  insert into node_service_instances
+    (service_instance_id, cluster_id, node_id, service_type, desired_state, reported_state, detail,
+     version, pid, last_heartbeat_at)
+  select a.id, a.cluster_id, a.node_id, a.role,
+         case when a.status = 'active' then 'running' else 'stopped' end, w.state, w.detail,
+         w.version, nullif(w.pid, -1), w.at
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+              $7::timestamptz[]) as w (node_id, assignment_id, state, detail, version, pid, at)
+  join node_role_assignments a on a.id = w.assignment_id and a.node_id = w.node_id
+  on conflict (service_instance_id) do update set
+    desired_state = excluded.desired_state, reported_state = excluded.reported_state,
+    detail = excluded.detail, version = excluded.version, pid = excluded.pid,
+    last_heartbeat_at = excluded.last_heartbeat_at
+)sql";
+
+// What ended is over: instances that the node's newest report no longer has.
+constexpr const char* kForgetWorkloads = R"sql(
+  delete from node_service_instances
+  where node_id = any ($1::text[]) and not (service_instance_id = any ($2::text[]))
+)sql";
+
+// A session that is wanted closed stays `closing` until its node says closed or failed; what is
+// closed or failed stays so.
+constexpr const char* kSessions = R"sql(
+  update sessions s set
+    state = case when s.state = 'closing' and r.state not in ('closed', 'failed') then s.state
+                 else r.state end,
+    detail = r.detail, controller = nullif(r.controller, ''), viewers = r.viewers,
+    reported_at = r.at,
+    updated_at = case when s.state is distinct from r.state then r.at else s.updated_at end,
+    closed_at = case when r.state in ('closed', 'failed') then r.at end
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+              $7::timestamptz[]) as r (node_id, session_id, state, detail, controller, viewers, at)
+  where s.id = r.session_id and s.node_id = r.node_id and s.state not in ('closed', 'failed')
+)sql";
+
+std::string time_text(SystemTime time) {
+  return *Param(time).text;
+}
+
+void store_workloads(Tx& tx, const std::vector<Heartbeat>& batch) {
+  std::vector<std::string> nodes, all_nodes, ids, states, details, versions, pids, times;
+  for (const Heartbeat& h : batch) {
+    all_nodes.push_back(h.node_id);
+    for (const WorkloadReport& w : h.workloads) {
+      if (std::find(ids.begin(), ids.end(), w.assignment_id) != ids.end()) continue;
+      nodes.push_back(h.node_id);
+      ids.push_back(w.assignment_id);
+      states.push_back(w.state);
+      details.push_back(w.detail);
+      versions.push_back(w.version);
+      pids.push_back(std::to_string(w.pid.value_or(-1)));
+      times.push_back(time_text(h.received_at));
+    }
+  }
+  if (!ids.empty()) tx.query(kWorkloads, {nodes, ids, states, details, versions, pids, times});
+  tx.query(kForgetWorkloads, {all_nodes, ids});
+}
+
+void store_sessions(Tx& tx, const std::vector<Heartbeat>& batch) {
+  std::vector<std::string> nodes, ids, states, details, controllers, viewers, times;
+  for (const Heartbeat& h : batch) {
+    for (const SessionReport& s : h.sessions) {
+      nodes.push_back(h.node_id);
+      ids.push_back(s.session_id);
+      states.push_back(s.state);
+      details.push_back(s.detail);
+      controllers.push_back(s.controller.value_or(""));
+      viewers.push_back(std::to_string(s.viewers));
+      times.push_back(time_text(h.received_at));
+    }
+  }
+  if (!ids.empty()) tx.query(kSessions, {nodes, ids, states, details, controllers, viewers, times});
+}
+
+}  // namespace
+
+void store_heartbeats(Tx& tx, const std::vector<Heartbeat>& batch) {
+  std::vector<std::string> received, nodes, clusters, boots, sent, payloads, versions, endpoints,
+      directors;
+  for (const Heartbeat& h : batch) {
+    received.push_back(time_text(h.received_at));
+    nodes.push_back(h.node_id);
+    clusters.push_back(h.cluster_id);
+    boots.push_back(h.boot_id);
+    sent.push_back(time_text(h.sent_at));
+    payloads.push_back(h.payload);
+    versions.push_back(h.agent_version);
+    endpoints.push_back(h.mesh_endpoint);
+    directors.push_back(std::to_string(h.director_version));
+  }
+  tx.query(kNoWait);
+  tx.enter(Scope::platform());
+  tx.query(kLog, {received, nodes, clusters, boots, sent, payloads});
+  tx.query(kLatest,
+           {nodes, clusters, boots, sent, received, versions, endpoints, directors, payloads});
+  store_workloads(tx, batch);
+  store_sessions(tx, batch);
+}
+
+HeartbeatBatcher::HeartbeatBatcher(net::asio::any_io_executor executor, Database& database)
+    : database_(database), due_(std::move(executor)) {}
+
+void HeartbeatBatcher::add(Heartbeat heartbeat) {
+  ++stats_.received;
+  if (waiting_.size() >= kWaitingMax && !waiting_.contains(heartbeat.node_id)) return;
+  std::string node = heartbeat.node_id;
+  waiting_[std::move(node)] = std::move(heartbeat);
+  if (waiting_.size() >= kBatchRows) due_.set();
+}
+
+void HeartbeatBatcher::stop() {
+  stopping_ = true;
+  due_.set();
+}
+
+net::Task<void> HeartbeatBatcher::run() {
+  while (!stopping_) {
+    co_await due_.wait_for(kBatchTime);
+    if (!stopping_) due_.reset();
+    while (!waiting_.empty()) {
+      const std::size_t before = waiting_.size();
+      co_await flush();
+      if (waiting_.size() >= before) break;  // the database is away: keep them for the next round
+    }
+  }
+}
+
+net::Task<void> HeartbeatBatcher::flush() {
+  std::vector<Heartbeat> batch;
+  while (!waiting_.empty() && batch.size() < kBatchRows) {
+    batch.push_back(std::move(waiting_.extract(waiting_.begin()).mapped()));
+  }
+  std::vector<const Heartbeat*> changed;
+  std::map<std::string, std::string> now_known;
+  for (const Heartbeat& h : batch) {
+    std::string text;
+    for (const Capability& c : h.capabilities) text += c.name + "\n" + c.detail + "\n";
+    if (known_capabilities_[h.node_id] != text) {
+      changed.push_back(&h);
+      now_known[h.node_id] = std::move(text);
+    }
+  }
+  Database::Work write = [&](Tx& tx) {
+    store_heartbeats(tx, batch);
+    for (const Heartbeat* h : changed) {
+      if (auto id = NodeId::parse(h->node_id)) store_capabilities(tx, *id, h->capabilities);
+    }
+  };
+  try {
+    co_await database_.run(std::move(write));
+    ++stats_.batches;
+    stats_.written += batch.size();
+    for (auto& [node, text] : now_known) known_capabilities_[node] = std::move(text);
+  } catch (const DatabaseUnavailable&) {
+    ++stats_.failed_batches;
+    // Back into the queue, unless something newer came meanwhile.
+    for (Heartbeat& h : batch) {
+      std::string node = h.node_id;
+      waiting_.try_emplace(std::move(node), std::move(h));
+    }
+  } catch (const std::exception& error) {
+    ++stats_.failed_batches;
+    log::error("heartbeats not written", {{"detail", error.what()}, {"rows", batch.size()}});
+  }
+}
+
+}  // namespace rap::cp

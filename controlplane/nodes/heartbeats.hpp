@@ -1,0 +1,72 @@
+// Heartbeats on their way into PostgreSQL: the last one of each node, many nodes at a time.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/id.hpp"
+#include "base/net/event.hpp"
+#include "base/net/task.hpp"
+#include "controlplane/db/database.hpp"
+#include "controlplane/enrollment/capabilities.hpp"
+
+namespace rap::cp {
+
+struct WorkloadReport {
+  std::string assignment_id, role, state, detail, version;
+  std::optional<std::int64_t> pid;
+};
+
+struct SessionReport {
+  std::string session_id, state, detail;
+  std::optional<std::string> controller;
+  std::int64_t viewers = 0;
+};
+
+struct Heartbeat {
+  std::string node_id, cluster_id;
+  std::string boot_id, agent_version, mesh_endpoint;
+  SystemTime sent_at{}, received_at{};
+  std::int64_t director_version = 0;
+  std::string payload;  // JSON of what has no column
+  std::vector<WorkloadReport> workloads;
+  std::vector<SessionReport> sessions;
+  std::vector<Capability> capabilities;
+};
+
+// Writes one batch; at most one heartbeat per node. Exposed for tests and the benchmark.
+void store_heartbeats(Tx& tx, const std::vector<Heartbeat>& batch);
+
+// On one executor. A crash loses at most the last tenth of a second of telemetry, which the next
+// heartbeat repeats.
+class HeartbeatBatcher {
+ public:
+  HeartbeatBatcher(net::asio::any_io_executor executor, Database& database);
+
+  void add(Heartbeat heartbeat);
+  // Writes what came, every 75 ms or as soon as there are 250; until stop().
+  net::Task<void> run();
+  void stop();
+
+  struct Stats {
+    std::uint64_t received = 0, written = 0, batches = 0, failed_batches = 0;
+  };
+  Stats stats() const { return stats_; }
+
+ private:
+  net::Task<void> flush();
+
+  Database& database_;
+  net::Event due_;
+  bool stopping_ = false;
+  std::map<std::string, Heartbeat> waiting_;             // by node, sorted: writers lock in order
+  std::map<std::string, std::string> known_capabilities_;  // by node, what PostgreSQL has
+  Stats stats_;
+};
+
+}  // namespace rap::cp

@@ -1,0 +1,109 @@
+#include "controlplane/sessions/placement.hpp"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include "base/crypto.hpp"
+#include "base/secret.hpp"
+#include "controlplane/clusters/keys.hpp"
+#include "controlplane/http/services.hpp"
+#include "controlplane/nodes/presence.hpp"
+#include "controlplane/redis/redis.hpp"
+
+namespace rap::cp {
+namespace {
+
+constexpr const char* kCandidates = R"sql(
+  select a.id as assignment_id, a.node_id, m.membership_status, h.received_at, h.mesh_endpoint,
+         w.reported_state,
+         (select count(*) from sessions s
+          where s.node_id = a.node_id and s.state not in ('closed', 'failed')) as sessions
+  from node_role_assignments a
+  join cluster_memberships m on m.cluster_id = a.cluster_id and m.node_id = a.node_id
+  left join node_heartbeat_latest h on h.node_id = a.node_id
+  left join node_service_instances w on w.service_instance_id = a.id
+  where a.cluster_id = $1 and a.role = $2 and a.status = 'active'
+    and (a.organization_id is null or a.organization_id = $3)
+  order by a.node_id, a.organization_id nulls last
+)sql";
+constexpr const char* kEndpoint = "select mesh_endpoint from node_heartbeat_latest where node_id = $1";
+
+}  // namespace
+
+Result<Candidate> choose_node(Tx& tx, const ClusterId& cluster, const OrganizationId& organization,
+                              const std::string& protocol, SystemTime now) {
+  const std::string role = protocol + "-worker";
+  std::vector<Candidate> candidates;
+  for (const Row& row : tx.query(kCandidates, {cluster, role, organization})) {
+    Candidate c;
+    c.node_id = row.text("node_id");
+    c.assignment_id = row.text("assignment_id");
+    c.active = row.text("membership_status") == "active";
+    c.present = is_present(row.time_or_none("received_at"), now);
+    c.has_endpoint = !row.text_or_none("mesh_endpoint").value_or("").empty();
+    c.workload = row.text_or_none("reported_state").value_or("");
+    c.sessions = row.integer("sessions");
+    candidates.push_back(std::move(c));
+  }
+  return place(candidates, role);
+}
+
+boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& request) {
+  const auto keys = call.services->cluster_keys.get(tx, request.cluster);
+  NodeCaller node;
+  node.cluster = request.cluster;
+  node.id = require(NodeId::parse(request.node_id));
+  fabric::LeaseClaims claims;
+  claims.issuer = request.cluster.str();
+  claims.audience = node.spiffe();
+  claims.user_id = call.person.id.str();
+  claims.user_name = call.person.display_name;
+  claims.lease_id = to_base64url(random_bytes(16));
+  claims.issued_at = to_unix_seconds(call.now);
+  claims.expires_at = claims.issued_at + fabric::kLeaseLifeMaxS;
+  claims.session_id = request.session_id;
+  claims.organization_id = request.organization_id;
+  claims.resource_id = request.resource_id;
+  claims.verb = request.verb;
+  claims.mode = request.mode;
+  claims.client_certificate_sha256 = request.client_certificate;
+  const Secret seed = keys->lease.seed();
+  const std::string lease = require(fabric::mint_lease(claims, seed.bytes()));
+  // For looking at live rights; the node alone enforces the single use, with Redis or without.
+  call.services->redis.command_blocking({"SET", "rap:lease:" + claims.lease_id, request.session_id,
+                                         "NX", "EX", std::to_string(fabric::kLeaseLifeMaxS)});
+  const Rows endpoint = tx.query(kEndpoint, {request.node_id});
+  if (endpoint.empty() || endpoint[0].text("mesh_endpoint").empty()) {
+    refuse(Errc::unavailable, "the node does not say where it can be reached");
+  }
+  boost::json::object where;
+  where["endpoint"] = endpoint[0].text("mesh_endpoint");
+  where["spiffe_id"] = node.spiffe();
+  where["cluster_ca_pem"] = keys->ca.certificate_pem();
+  boost::json::object out;
+  out["lease"] = lease;
+  out["node"] = std::move(where);
+  return out;
+}
+
+Sha256Digest client_certificate_of(const Call& call) {
+  constexpr std::string_view kField = "client_certificate_sha256";
+  const std::string text = call.text(kField);
+  const auto bytes = text.size() == 64 ? from_hex(text) : from_base64url(text);
+  if (!bytes || bytes->size() != 32) {
+    call.bad_field(kField, "is a SHA-256 in hex or base64url");
+  }
+  Sha256Digest digest{};
+  std::ranges::copy(*bytes, digest.begin());
+  return digest;
+}
+
+fabric::LeaseMode mode_of(const Call& call) {
+  const std::string mode = call.text_or_none("mode").value_or("control");
+  if (mode == "control") return fabric::LeaseMode::control;
+  if (mode == "view") return fabric::LeaseMode::view;
+  call.bad_field("mode", "is control or view");
+}
+
+}  // namespace rap::cp

@@ -1,0 +1,153 @@
+"""Joining a cluster: every way it may go wrong, and the way it goes right."""
+
+import time
+import unittest
+
+from tests.integration.controlplane.harness import Node, PlaneTest, wait_until
+
+
+class Enrollment(PlaneTest):
+    def test_pending_then_approved_is_idempotent_per_key(self):
+        cluster = self.cluster()
+        token = self.token(cluster, max_uses=1)["token"]
+        node = Node(self.plane, "n1")
+        first = node.ask(token)
+        self.assertEqual(first["status"], "pending")
+        self.assertEqual(node.ask(token), first)
+        self.owner.post(f"/v1/join-requests/{first['join_request_id']}/approve", {})
+        answer = node.ask(token)
+        self.assertEqual(answer["status"], "approved")
+        self.assertEqual(node.ask(token)["certificate_pem"], answer["certificate_pem"])
+        self.assertIn("signatures", answer["director_root"])
+        node.take(answer)
+        self.assertEqual(node.beat()["interval_ms"], 5000)
+        shown = wait_until(lambda: (n := self.owner.get(f"/v1/nodes/{node.id}"))["presence"] == "online" and n, 5, "online")
+        self.assertEqual([c["name"] for c in shown["capabilities"]], ["can_run_ssh_worker"])
+        self.refused(409, "conflict", self.owner.post, f"/v1/join-requests/{first['join_request_id']}/approve", {})
+
+    def test_each_bad_token_is_its_own_error(self):
+        cluster = self.cluster()
+        ask = lambda token, **c: Node(self.plane, self.slug("n")).ask(token, **c)
+        good = self.token(cluster)
+        head, identity, secret, pin = good["token"].split(".")
+        self.refused(400, "malformed", ask, "rapjoin1.x")
+        self.refused(400, "malformed", ask, good["token"][:-1])
+        self.refused(401, "unauthorized", ask, ".".join([head, identity, secret[::-1][:42] + "A", pin]))
+        self.refused(401, "unauthorized", ask, ".".join([head, identity[:-1] + ("0" if identity[-1] != "0" else "1"), secret, pin]))
+        self.refused(403, "mismatch", ask, ".".join([head, identity, secret, "A" * 43]))
+        self.owner.post(f"/v1/join-tokens/{good['id']}/revoke")
+        self.refused(403, "forbidden", ask, good["token"])
+        short = self.token(cluster, ttl_s=1)
+        time.sleep(1.1)
+        self.refused(403, "expired", ask, short["token"])
+        once = self.token(cluster, max_uses=1)
+        ask(once["token"])
+        self.refused(403, "exhausted", ask, once["token"])
+        scoped = self.token(cluster, scope={"roles": ["ssh-worker"]})
+        self.refused(403, "forbidden", ask, scoped["token"], requested_roles=["entry-node"])
+        self.assertGreaterEqual(self.kinds(cluster).count("enrollment.refused"), 4)
+
+    def test_csr_must_prove_its_key(self):
+        token = self.token(self.cluster())["token"]
+        node = Node(self.plane, "n")
+        self.refused(400, "malformed", node.ask, token, csr_pem="nonsense")
+
+    def test_second_node_with_the_same_key(self):
+        cluster = self.cluster()
+        token = self.token(cluster)["token"]
+        node = Node(self.plane, "first")
+        node.ask(token)
+        self.refused(409, "conflict", Node(self.plane, "second", node.key).ask, token)
+        self.refused(409, "conflict", node.ask, self.token(self.cluster())["token"])
+
+    def test_rejected_is_told_why_and_may_ask_with_another_token(self):
+        cluster = self.cluster()
+        node = Node(self.plane, self.slug("n"))
+        token = self.token(cluster)["token"]
+        request = node.ask(token)["join_request_id"]
+        self.owner.post(f"/v1/join-requests/{request}/reject", {"reason": "unknown machine"})
+        problem = self.refused(403, "forbidden", node.ask, token)
+        self.assertIn("unknown machine", problem["detail"])
+        self.assertEqual(node.ask(self.token(cluster)["token"])["status"], "pending")
+
+    def test_rotation_and_revocation(self):
+        cluster = self.cluster()
+        node = self.node(cluster)
+        old = node.api()
+        answer = old.post("/v1/node/certificate", {"csr_pem": node.csr()})
+        node.certificate.write_text(answer["certificate_pem"])
+        node.beat()
+        other = self.node(cluster)
+        self.refused(409, "conflict", other.api().post, "/v1/node/certificate", {"csr_pem": node.csr()})
+        self.owner.post(f"/v1/nodes/{node.id}/revoke", {"reason": "stolen"})
+        self.assertIn("stolen", self.refused(403, "forbidden", node.beat)["detail"])
+        self.refused(403, "forbidden", old.post, "/v1/node/certificate", {"csr_pem": node.csr()})
+        self.refused(409, "conflict", self.owner.post, f"/v1/nodes/{node.id}/enable")
+        self.assertIn("node.certificate_rotated", self.kinds(cluster))
+
+    def test_revocation_closes_an_open_long_poll(self):
+        import threading
+        node = self.node(self.cluster())
+        seen = node.api().get("/v1/node/desired")["seq"]
+        outcome = []
+
+        def poll():
+            try:
+                outcome.append(node.api().get(f"/v1/node/desired?seen={seen}&wait_ms=25000"))
+            except Exception as e:
+                outcome.append(e)
+        waiting = threading.Thread(target=poll)
+        waiting.start()
+        time.sleep(0.5)
+        begin = time.monotonic()
+        self.owner.post(f"/v1/nodes/{node.id}/revoke", {"reason": "gone"})
+        waiting.join(10)
+        self.assertFalse(waiting.is_alive())
+        self.assertLess(time.monotonic() - begin, 5)
+        self.refused(403, "forbidden", node.beat)
+
+    def test_roles_are_refused_with_the_reason(self):
+        cluster, organization = self.cluster(), self.organization()
+        node = self.node(cluster)
+        assign = lambda c=cluster, **b: self.owner.post(f"/v1/clusters/{c}/role-assignments",
+                                                       {"node_id": node.id, "role": "ssh-worker", **b})
+        self.assertIn("can_run_rdp_worker", self.refused(422, "unsupported", assign, role="rdp-worker")["detail"])
+        self.refused(400, "invalid", assign, role="made-up")
+        self.refused(404, "not_found", assign, self.cluster())
+        self.refused(403, "forbidden", assign, organization_id="org_" + "0" * 26)
+        made = assign(organization_id=organization)
+        self.refused(409, "conflict", assign, organization_id=organization)
+        roles = node.api()
+        roles.get("/tuf/director/metadata/timestamp.json")
+        self.owner.delete(f"/v1/role-assignments/{made['id']}")
+        self.owner.post(f"/v1/nodes/{node.id}/disable", {})
+        self.refused(409, "conflict", assign)
+        self.assertTrue({"role.assigned", "role.removed", "node.disabled"} <= set(self.kinds(cluster)))
+
+    def test_director_tells_each_node_its_own(self):
+        cluster, organization = self.cluster(), self.organization()
+        one, two = self.node(cluster), self.node(cluster)
+        import json
+        read = lambda n: {p: json.loads(n.api().raw("GET", f"/tuf/director/targets/snap/{p}.json")[2])
+                          for p in ("membership", "roles", "access")}
+        for n in (one, two):
+            n.version = n.api().get("/v1/node/desired")["director_version"]
+        seen = one.api().get("/v1/node/desired")["seq"]
+        made = self.owner.post(f"/v1/clusters/{cluster}/role-assignments",
+                               {"node_id": one.id, "role": "ssh-worker", "organization_id": organization})
+        self.owner.post(f"/v1/organizations/{organization}/resources", {
+            "name": "r", "protocol": "ssh", "cluster_id": cluster, "target": {"host": "h", "port": 22}, "options": {}})
+        now = one.api().get(f"/v1/node/desired?seen={seen}&wait_ms=5000")
+        self.assertGreater(now["seq"], seen)
+        self.assertGreater(now["director_version"], one.version)
+        self.assertEqual(two.api().get("/v1/node/desired")["director_version"], two.version)
+        told = read(one)
+        self.assertEqual(told["roles"]["assignments"][0]["assignment_id"], made["id"])
+        self.assertIsNone(told["roles"]["assignments"][0]["product"])
+        self.assertEqual(told["access"]["resources"][0]["name"], "r")
+        self.assertEqual(read(two)["access"]["resources"], [])
+        self.assertEqual(told["membership"]["node_id"], one.id)
+
+
+if __name__ == "__main__":
+    unittest.main()

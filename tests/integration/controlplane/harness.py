@@ -1,0 +1,171 @@
+"""One control plane on private servers, for the tests of one file."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from devtools.api import Api, ApiError
+from devtools.postgres import BIN, Postgres
+from devtools.process import Process, free_port, stop_all, wait_until
+from devtools.redis import Redis
+
+BINARIES = pathlib.Path(os.environ.get("RAP_BIN", "build/bin")).resolve()
+PASSWORD = "a good long password"
+READY_S = 60
+
+
+class ControlPlane:
+    def __init__(self, redis=True):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rap-cp-"))
+        self.postgres = Postgres(self.folder / "pg").start()
+        self.redis = Redis(self.folder / "redis").start() if redis else None
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        admin = self.postgres.create_database("rap")
+        self.app_url = f"host=127.0.0.1 port={self.postgres.port} user=rap_app password=app-pw dbname=rap"
+        self.config = self.folder / "config.yaml"
+        self.data = self.folder / "data"
+        self.config.write_text(json.dumps({
+            "listen": f"127.0.0.1:{self.port}", "public_url": self.url, "data_dir": str(self.data),
+            "postgres": {"admin_url": admin, "url": self.app_url},
+            "redis": {"url": self.redis.url if self.redis else ""}}))
+        (self.folder / "pw").write_text(PASSWORD + "\n")
+        self.init_output = self.init()
+        self.start()
+
+    def init(self):
+        return subprocess.run([BINARIES / "rap-control-plane", "init", "--config", self.config, "--owner-login",
+                               "Owner", "--owner-name", "Olga Owner", "--owner-password-file", self.folder / "pw"],
+                              check=True, capture_output=True, text=True).stdout
+
+    def start(self):
+        self.process = Process("rap-control-plane", [BINARIES / "rap-control-plane", "serve", "--config", self.config],
+                               self.folder / "log")
+        self.process.wait_ready(lambda: self.status("/readyz") == 200, READY_S, "is ready")
+
+    def status(self, path):
+        try:
+            return self.api().raw("GET", path)[0]
+        except OSError:
+            return None
+
+    def api(self, token=None, node=None):
+        return Api(self.url, str(self.data / "platform-ca.pem"), token,
+                   *((str(node.certificate), str(node.key)) if node else ()))
+
+    def login(self, login="owner", password=PASSWORD, **more):
+        api = self.api()
+        api.login(login, password, **more)
+        return api
+
+    def app_sql(self, text):
+        """SQL as the servers' role; (ok, output or error)."""
+        done = subprocess.run([BIN / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", self.app_url, "-f", "-"],
+                              input=text, capture_output=True, text=True)
+        return done.returncode == 0, (done.stdout if done.returncode == 0 else done.stderr).strip()
+
+    def admin_sql(self, text):
+        return self.postgres.sql(text, "rap")
+
+    def close(self):
+        for part in (self.process, self.redis, self.postgres):
+            if part:
+                part.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Node:
+    """What an agent does, with openssl instead of the agent."""
+
+    def __init__(self, plane, name, key=None):
+        self.plane, self.name = plane, name
+        self.key = key or plane.folder / f"{name}-{time.time_ns()}.key"
+        self.certificate = self.key.with_suffix(f".{name}.pem")
+        if key is None:
+            subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key],
+                           check=True, capture_output=True)
+
+    def csr(self):
+        return subprocess.run(["openssl", "req", "-new", "-key", self.key, "-subj", "/CN=x"], check=True,
+                              capture_output=True, text=True).stdout
+
+    def ask(self, token, **changes):
+        return self.plane.api().post("/v1/enroll", {
+            "token": token, "csr_pem": self.csr(), "node_name": self.name, "facts": {"os": "linux"},
+            "capabilities": [{"name": "can_run_ssh_worker", "detail": {}}], "requested_roles": ["ssh-worker"],
+            "agent_version": "0.1.0", **changes})
+
+    def take(self, answer):
+        self.id, self.cluster = answer["node_id"], answer["cluster_id"]
+        self.certificate.write_text(answer["certificate_pem"])
+        return self
+
+    def api(self):
+        return self.plane.api(node=self)
+
+    def beat(self, **changes):
+        return self.api().post("/v1/node/heartbeat", {
+            "boot_id": "b1", "sent_at": "2026-01-01T00:00:00Z", "agent_version": "0.1.0",
+            "mesh_endpoint": "127.0.0.1:4433", "load": {"cpu": 1, "memory_used_kb": 1, "memory_total_kb": 2},
+            "capabilities": [{"name": "can_run_ssh_worker", "detail": {}}], "sandbox_layers": [],
+            "workloads": [], "sessions": [], "director_version": 0, **changes})
+
+
+class PlaneTest(unittest.TestCase):
+    redis = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.plane = ControlPlane(cls.redis)
+        cls.addClassCleanup(cls.plane.close)
+        cls.owner = cls.plane.login()
+
+    def refused(self, status, code, call, *arguments, **named):
+        with self.assertRaises(ApiError) as caught:
+            call(*arguments, **named)
+        self.assertEqual((caught.exception.status, caught.exception.code), (status, code),
+                         str(caught.exception))
+        return caught.exception.problem
+
+    serial = 0
+
+    def slug(self, kind):
+        PlaneTest.serial += 1
+        return f"{kind}-{PlaneTest.serial}"
+
+    def cluster(self):
+        slug = self.slug("c")
+        return self.owner.post("/v1/clusters", {"name": slug, "slug": slug})["id"]
+
+    def organization(self):
+        slug = self.slug("o")
+        return self.owner.post("/v1/organizations", {"name": slug, "slug": slug})["id"]
+
+    def person(self, organization=None, role="member"):
+        login = self.slug("p")
+        user = self.owner.post("/v1/users", {"login": login, "display_name": login, "password": PASSWORD})
+        if organization:
+            self.owner.post(f"/v1/organizations/{organization}/memberships", {"user_id": user["id"], "role": role})
+        return self.plane.login(login)
+
+    def token(self, cluster, **changes):
+        return self.owner.post(f"/v1/clusters/{cluster}/join-tokens",
+                               {"ttl_s": 600, "max_uses": 5, "scope": {"roles": []}, **changes})
+
+    def node(self, cluster):
+        node = Node(self.plane, self.slug("n"))
+        token = self.token(cluster)["token"]
+        request = node.ask(token)["join_request_id"]
+        self.owner.post(f"/v1/join-requests/{request}/approve", {})
+        return node.take(node.ask(token))
+
+    def kinds(self, chain):
+        return [e["kind"] for e in self.owner.items(f"/v1/clusters/{chain}/audit-events")]
+
+
+__all__ = ["ApiError", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "stop_all", "wait_until"]
