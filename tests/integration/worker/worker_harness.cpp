@@ -131,7 +131,7 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
                        {"manifest", *parse_json(loader::to_json(manifest))},
                        {"grants", grants},
                        {"organization", "org_test"},
-                       {"config", json::object{}},
+                       {"config", options.config},
                        {"mode", "session"}};
   return agent_->call(body, {}, kCall);
 }
@@ -157,13 +157,14 @@ Result<TestSession> TestWorker::fork_session() {
   return out;
 }
 
-Result<ipc::Message> TestWorker::open(TestSession& session, const std::string& target) {
+Result<ipc::Message> TestWorker::open(TestSession& session, const std::string& target,
+                                      const std::string& secret_ref) {
   json::object body = {{"op", "open"},
                        {"session", session.id},
                        {"organization", "org_test"},
                        {"resource", target},
                        {"target", target},
-                       {"secret_ref", ""},
+                       {"secret_ref", secret_ref},
                        {"options", json::object{}},
                        {"cols", 80},
                        {"rows", 24}};

@@ -28,6 +28,7 @@ struct LoadOptions {
   std::vector<std::string> grants = {"rap.host.session/1", "rap.host.log/1", "rap.host.loop/1"};
   bool fork_safe = true;
   bool flip_hash = false;
+  boost::json::object config;
   std::vector<std::string> roles = {"zoo-worker"};
   std::vector<std::string> needs = {"rap.host.session/1"};
   std::vector<std::string> wants = {"rap.host.log/1", "rap.host.loop/1"};
@@ -43,7 +44,8 @@ class TestWorker {
   // Fork, connect, hello.
   Result<TestSession> fork_session();
   // open with defaults.
-  Result<ipc::Message> open(TestSession& session, const std::string& target = "res_test");
+  Result<ipc::Message> open(TestSession& session, const std::string& target = "res_test",
+                            const std::string& secret_ref = "");
   // A client, attached; the hello is the caller's.
   Result<TestClient> attach(TestSession& session, const char* mode, const std::string& user);
   // attach, hello, welcome.
