@@ -4,18 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "host/plugin-check/versions.hpp"
 
 namespace rap::check {
 namespace {
 
-// The newest symbol versions of the oldest system that is supported, Debian 12.
-constexpr std::pair<std::string_view, std::string_view> kBaseline[] = {
-    {"GLIBC_", "2.36"}, {"GLIBCXX_", "3.4.30"}, {"CXXABI_", "1.3.13"}, {"GCC_", "12.0.0"}};
 // A scan must not hold up a node that has many plugins.
 constexpr std::chrono::milliseconds kScanMax{100};
 constexpr int kScanTries = 3;  // the fastest counts: other processes are not the plugin's fault
@@ -25,17 +22,7 @@ Line line(std::string rule, std::string name, Outcome outcome) {
 }
 
 Outcome check_versions(const loader::ElfFacts& facts) {
-  std::vector<std::string> late;
-  for (const loader::ElfVersion& need : facts.versions) {
-    for (const auto& [prefix, most] : kBaseline) {
-      if (!need.version.starts_with(prefix)) continue;
-      const std::string_view version = std::string_view(need.version).substr(prefix.size());
-      const bool number = !version.empty() && version[0] >= '0' && version[0] <= '9';
-      if (number ? !version_at_most(version, most) : version == "PRIVATE") {
-        late.push_back(need.version + " of " + need.library);
-      }
-    }
-  }
+  const auto late = newer_than_baseline(facts.versions);
   if (late.empty()) return pass();
   return broken(fmt::format("newer than Debian 12: {}", fmt::join(late, ", ")));
 }
@@ -95,21 +82,6 @@ Outcome check_manifest(const Subject& subject, const Described& described) {
 }
 
 }  // namespace
-
-bool version_at_most(std::string_view version, std::string_view most) {
-  while (!version.empty() || !most.empty()) {
-    const auto next = [](std::string_view& text) {
-      const std::string_view part = text.substr(0, text.find('.'));
-      text.remove_prefix(std::min(text.size(), part.size() + 1));
-      unsigned value = 0;
-      std::from_chars(part.data(), part.data() + part.size(), value);
-      return value;
-    };
-    const unsigned left = next(version), right = next(most);
-    if (left != right) return left < right;
-  }
-  return true;
-}
 
 std::vector<Line> elf_checks(const Subject& subject) {
   auto mapping = loader::SealedMapping::map(subject.file.fd.get());
