@@ -42,6 +42,11 @@ Result<const Secret*> KeyStore::passphrase() {
   return &passphrase_;
 }
 
+bool KeyStore::has(const std::string& name) const {
+  std::error_code ec;
+  return std::filesystem::exists(directory_ / (name + ".key"), ec);
+}
+
 Result<tuf::PublicKey> KeyStore::create(const std::string& name) {
   if (!is_plain_name(name)) return fail(Errc::invalid, "key name: " + name);
   std::error_code ec;
@@ -50,12 +55,14 @@ Result<tuf::PublicKey> KeyStore::create(const std::string& name) {
   auto secret = passphrase();
   if (!secret) return fail(std::move(secret.error()));
   Ed25519Key key = Ed25519Key::generate();
-  if (auto s = save_key(directory_ / (name + ".key"), key, **secret); !s) {
-    return fail(std::move(s.error()));
-  }
   tuf::PublicKey public_key = key.public_key();
   const std::string text = boost::json::serialize(public_key.to_json()) + "\n";
+  // The private file comes last and makes the key exist: without it the other one means nothing.
+  if (has(name)) return fail(Errc::conflict, "there is a key " + name);
   if (auto s = write_file_atomic(directory_ / (name + ".pub"), text); !s) {
+    return fail(std::move(s.error()));
+  }
+  if (auto s = save_key(directory_ / (name + ".key"), key, **secret); !s) {
     return fail(std::move(s.error()));
   }
   unlocked_.insert_or_assign(name, std::move(key));
@@ -80,6 +87,7 @@ Result<std::map<std::string, tuf::PublicKey>> KeyStore::list() const {
 
 Result<tuf::PublicKey> KeyStore::public_key(const std::string& name) const {
   if (!is_plain_name(name)) return fail(Errc::invalid, "key name: " + name);
+  if (!has(name)) return fail(Errc::not_found, "there is no key " + name);
   return read_public_key(directory_ / (name + ".pub"));
 }
 

@@ -33,6 +33,7 @@ class KeyStore {
 
  private:
   Result<const Secret*> passphrase();
+  bool has(const std::string& name) const;
 
   std::filesystem::path directory_;
   AskPassphrase ask_;
