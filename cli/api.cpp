@@ -40,7 +40,6 @@ Exit exit_of_status(unsigned status) {
 
 net::TlsClientContext tls_of(const Context& context) {
   net::TlsClientOptions options;
-  options.alpn = {"http/1.1"};
   if (!context.ca_pem.empty()) {
     options.trust = net::TrustCa{context.ca_pem};
   } else {
