@@ -180,7 +180,7 @@ Status run_sign(const Context& context, const std::string& file, const std::stri
   if (!key) return fail(std::move(key.error()));
   if (auto s = draft->add_signature(**key); !s) return s;
   if (auto s = write_file_atomic(file, draft->file()); !s) return s;
-  answer(context, fmt::format("{}: {} signatures", file, draft->signatures.size()),
+  answer(context, fmt::format("{}: {} signatures", file, draft->signatures().size()),
          {{"file", file}, {"keyid", (*key)->key_id()}});
   return {};
 }
@@ -206,8 +206,8 @@ Status run_timestamp(const Context& context) {
   const Draft& timestamp = change.drafts().at("timestamp");
   answer(context,
          fmt::format("timestamp {} until {}", timestamp.version(),
-                     std::string(timestamp.body.at("expires").as_string())),
-         {{"version", timestamp.version()}, {"expires", timestamp.body.at("expires")}});
+                     std::string(timestamp.body().at("expires").as_string())),
+         {{"version", timestamp.version()}, {"expires", timestamp.body().at("expires")}});
   return {};
 }
 

@@ -49,29 +49,30 @@ Status print_draft(const std::string& role, const Draft& draft) {
   auto canonical = draft.canonical();
   if (!canonical) return fail(canonical.error(), role);
   fmt::print(stderr, "  {} version {}, expires {}\n    sha256 {}\n", role, draft.version(),
-             json_string_or_none(draft.body, "expires").value_or("?"), to_hex(sha256(*canonical)));
-  if (auto roles = json_object(draft.body, "roles")) {
+             json_string_or_none(draft.body(), "expires").value_or("?"),
+             to_hex(sha256(*canonical)));
+  if (auto roles = json_object(draft.body(), "roles")) {
     for (const auto& [name, value] : **roles) {
       fmt::print(stderr, "    {}: {} of {} keys\n", std::string_view(name.data(), name.size()),
                  value.as_object().at("threshold").as_int64(),
                  value.as_object().at("keyids").as_array().size());
     }
   }
-  if (auto targets = json_object(draft.body, "targets")) {
+  if (auto targets = json_object(draft.body(), "targets")) {
     for (const auto& [path, value] : **targets) {
       fmt::print(stderr, "    {} {} bytes, sha256 {}\n", std::string_view(path.data(), path.size()),
                  value.as_object().at("length").as_int64(),
                  std::string(value.at("hashes").at("sha256").as_string()));
     }
   }
-  if (auto delegations = json_object(draft.body, "delegations")) {
+  if (auto delegations = json_object(draft.body(), "delegations")) {
     for (const json::value& value : (*delegations)->at("roles").as_array()) {
       fmt::print(stderr, "    delegates {} to {}, {} of {} keys\n",
                  json::serialize(value.at("paths")), std::string(value.at("name").as_string()),
                  value.at("threshold").as_int64(), value.at("keyids").as_array().size());
     }
   }
-  for (const auto& [key_id, signature] : draft.signatures) {
+  for (const auto& [key_id, signature] : draft.signatures()) {
     fmt::print(stderr, "    signed by {}\n", short_id(key_id));
   }
   return {};

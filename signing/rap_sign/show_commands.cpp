@@ -64,7 +64,7 @@ Status run_show(const Context& context) {
   std::string text;
   for (const std::string& role : repository->roles()) {
     const Draft& draft = *repository->current(role);
-    const std::string expires = json_string_or_none(draft.body, "expires").value_or("?");
+    const std::string expires = json_string_or_none(draft.body(), "expires").value_or("?");
     json::object object{{"role", role}, {"version", draft.version()}, {"expires", expires}};
     text += fmt::format("{:<24} version {:<5} expires {}", role, draft.version(), expires);
     if (auto keys = keys_of_role(*repository, role)) {

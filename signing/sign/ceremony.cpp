@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include <boost/json.hpp>
+
 #include "base/json.hpp"
 
 namespace rap::sign {

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <set>
 
+#include <boost/json.hpp>
+
 #include "base/json.hpp"
 #include "signing/sign/release_repository.hpp"
 
@@ -72,17 +74,17 @@ Status Change::check_pending() const {
 json::object& Change::edit(const std::string& role) {
   const auto [found, fresh] = drafts_.try_emplace(role);
   Draft& draft = found->second;
-  draft.signatures.clear();
-  if (!fresh) return draft.body;
+  draft.clear_signatures();
+  if (!fresh) return draft.body();
   const SystemTime expires = now_ + lifetime_of(role);
   if (const Draft* current = repository_.current(role)) {
-    draft.body = current->body;
-    set_version(draft.body, current->version() + 1, expires);
+    draft.body() = current->body();
+    set_version(draft.body(), current->version() + 1, expires);
   } else {
-    draft.body = new_body(is_top_level(role) ? role : "targets", 1, expires);
-    if (!is_online(role) && role != "root") draft.body["targets"] = json::object{};
+    draft.body() = new_body(is_top_level(role) ? role : "targets", 1, expires);
+    if (!is_online(role) && role != "root") draft.body()["targets"] = json::object{};
   }
-  return draft.body;
+  return draft.body();
 }
 
 Result<std::vector<Change::Authority>> Change::authorities(const std::string& role) const {
@@ -121,7 +123,7 @@ Status Change::sign_role(const std::string& role, KeyStore& store) {
   std::vector<std::string> key_ids;
   for (const Authority& authority : *list) {
     for (const std::string& id : authority.role.key_ids) {
-      if (!draft.signatures.contains(id)) key_ids.push_back(id);
+      if (!draft.signatures().contains(id)) key_ids.push_back(id);
     }
   }
   auto keys = store.unlock(key_ids);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include <boost/json.hpp>
+
 #include "base/json.hpp"
 #include "signing/sign/draft.hpp"
 #include "signing/verify/metadata.hpp"

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <boost/json.hpp>
+
 #include "base/crypto.hpp"
 #include "base/json.hpp"
 #include "signing/verify/canonical_json.hpp"
@@ -15,6 +17,18 @@ constexpr std::size_t kDraftMax = 8 << 20;
 
 }  // namespace
 
+Draft::Draft() : body_(std::make_unique<json::object>()) {}
+Draft::Draft(json::object body) : body_(std::make_unique<json::object>(std::move(body))) {}
+Draft::~Draft() = default;
+Draft::Draft(const Draft& other)
+    : body_(std::make_unique<json::object>(*other.body_)), signatures_(other.signatures_) {}
+Draft::Draft(Draft&& other) noexcept = default;
+Draft& Draft::operator=(Draft other) noexcept {
+  std::swap(body_, other.body_);
+  std::swap(signatures_, other.signatures_);
+  return *this;
+}
+
 Result<Draft> Draft::parse(ByteView bytes) {
   auto value = parse_json(as_text(bytes), {.bytes_max = kDraftMax});
   if (!value) return fail(std::move(value.error()));
@@ -22,14 +36,13 @@ Result<Draft> Draft::parse(ByteView bytes) {
   auto body = json_object(value->get_object(), "signed");
   auto signatures = json_array(value->get_object(), "signatures");
   if (!body || !signatures) return fail(Errc::malformed, "metadata: want signed and signatures");
-  Draft draft;
-  draft.body = **body;
+  Draft draft(**body);
   for (const json::value& element : **signatures) {
     if (!element.is_object()) return fail(Errc::malformed, "signatures: want objects");
     auto key_id = json_string(element.get_object(), "keyid");
     auto text = json_string(element.get_object(), "sig");
     if (!key_id || !text) return fail(Errc::malformed, "signatures: want keyid and sig");
-    if (!draft.signatures.emplace(std::move(*key_id), std::move(*text)).second) {
+    if (!draft.signatures_.emplace(std::move(*key_id), std::move(*text)).second) {
       return fail(Errc::malformed, "signatures: a key id repeats");
     }
   }
@@ -37,32 +50,32 @@ Result<Draft> Draft::parse(ByteView bytes) {
 }
 
 std::string Draft::type() const {
-  return json_string_or_none(body, "_type").value_or("");
+  return json_string_or_none(*body_, "_type").value_or("");
 }
 
 std::int64_t Draft::version() const {
-  return json_int_or_none(body, "version").value_or(0);
+  return json_int_or_none(*body_, "version").value_or(0);
 }
 
 Result<std::string> Draft::canonical() const {
-  return tuf::canonical_json(json::value(body));
+  return tuf::canonical_json(json::value(*body_));
 }
 
 Status Draft::add_signature(const Ed25519Key& key) {
   auto text = canonical();
   if (!text) return fail(std::move(text.error()));
-  signatures[key.key_id()] = to_hex(key.sign(as_bytes(*text)));
+  signatures_[key.key_id()] = to_hex(key.sign(as_bytes(*text)));
   return {};
 }
 
 std::string Draft::file() const {
   json::array list;
-  for (const auto& [key_id, signature] : signatures) {
+  for (const auto& [key_id, signature] : signatures_) {
     list.push_back(json::object{{"keyid", key_id}, {"sig", signature}});
   }
   json::object envelope;
   envelope["signatures"] = std::move(list);
-  envelope["signed"] = body;
+  envelope["signed"] = *body_;
   return json::serialize(envelope) + "\n";
 }
 
@@ -109,8 +122,7 @@ bool is_plain_name(std::string_view name) {
 }
 
 Result<std::string> sign_file(json::object body, const std::vector<const Ed25519Key*>& keys) {
-  Draft draft;
-  draft.body = std::move(body);
+  Draft draft(std::move(body));
   for (const Ed25519Key* key : keys) {
     if (auto status = draft.add_signature(*key); !status) return fail(std::move(status.error()));
   }

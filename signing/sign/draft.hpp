@@ -3,10 +3,11 @@
 
 #include <chrono>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include <boost/json.hpp>
+#include <boost/json/fwd.hpp>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -14,23 +15,37 @@
 
 namespace rap::sign {
 
-// A value; the JSON is public because the writers of the roles build it member by member.
-struct Draft {
-  boost::json::object body;                       // "signed"
-  std::map<std::string, std::string> signatures;  // key id -> hex
+// A value. The writers of the roles build its body member by member.
+class Draft {
+ public:
+  Draft();
+  explicit Draft(boost::json::object body);
+  ~Draft();
+  Draft(const Draft& other);
+  Draft(Draft&& other) noexcept;
+  Draft& operator=(Draft other) noexcept;
 
   // Reads a metadata file of any role. Checks the envelope, not the signatures.
   static Result<Draft> parse(ByteView bytes);
 
+  boost::json::object& body() { return *body_; }  // "signed"
+  const boost::json::object& body() const { return *body_; }
   std::string type() const;      // "root", "targets", ...
   std::int64_t version() const;  // 0 when there is none
 
   // What signatures are computed over; `unsupported` when the body has no canonical form.
   Result<std::string> canonical() const;
+  // Key id to hex.
+  const std::map<std::string, std::string>& signatures() const { return signatures_; }
+  void clear_signatures() { signatures_.clear(); }
   // Replaces an earlier signature of the same key.
   Status add_signature(const Ed25519Key& key);
   // The file: one JSON text, signatures in order of key id, a newline at the end.
   std::string file() const;
+
+ private:
+  std::unique_ptr<boost::json::object> body_;  // never null, but in a moved-from draft
+  std::map<std::string, std::string> signatures_;
 };
 
 // A body with `_type`, spec_version, version and expires.

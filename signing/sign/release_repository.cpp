@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include <boost/json.hpp>
+
 #include "base/crypto.hpp"
 #include "base/json.hpp"
 #include "signing/sign/director.hpp"

@@ -4,6 +4,8 @@
 #include <map>
 #include <set>
 
+#include <boost/json.hpp>
+
 #include "base/crypto.hpp"
 #include "base/json.hpp"
 #include "signing/sign/director.hpp"

@@ -4,7 +4,10 @@
 #include <cstdio>
 #include <set>
 
+#include <boost/json.hpp>
+
 #include "base/crypto.hpp"
+#include "base/json.hpp"
 #include "signing/verify/metadata_fields.hpp"
 
 namespace rap::tuf {

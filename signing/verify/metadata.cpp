@@ -1,5 +1,8 @@
 #include "signing/verify/metadata.hpp"
 
+#include <boost/json.hpp>
+
+#include "base/json.hpp"
 #include "signing/verify/canonical_json.hpp"
 #include "signing/verify/metadata_fields.hpp"
 
@@ -11,16 +14,19 @@ namespace json = boost::json;
 // Opens the envelope, lets `read` fill the role from "signed" and pairs it with the proof.
 template <typename Role, typename Read>
 Result<Document<Role>> parse(ByteView bytes, std::string_view type, Read read) {
-  auto envelope = parse_envelope(bytes, type);
-  if (!envelope) return fail(envelope.error(), type);
+  auto value = parse_document(bytes);
+  if (!value) return fail(value.error(), type);
+  auto proof = read_envelope(*value, type);
+  if (!proof) return fail(proof.error(), type);
+  const json::object& body = value->get_object().at("signed").get_object();
   Document<Role> document;
-  if (auto status = read_common(envelope->signed_part, document.role); !status) {
+  if (auto status = read_common(body, document.role); !status) {
     return fail(status.error(), type);
   }
-  if (Status status = read(envelope->signed_part, document.role); !status) {
+  if (Status status = read(body, document.role); !status) {
     return fail(status.error(), type);
   }
-  document.proof = std::move(envelope->proof);
+  document.proof = std::move(*proof);
   return document;
 }
 

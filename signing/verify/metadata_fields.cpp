@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include <boost/json.hpp>
+
+#include "base/json.hpp"
 #include "signing/verify/canonical_json.hpp"
 
 namespace rap::tuf {
@@ -38,12 +41,14 @@ bool is_lower_hex(std::string_view text) {
 
 }  // namespace
 
-Result<Envelope> parse_envelope(ByteView bytes, std::string_view type) {
-  auto value = parse_json(as_text(bytes), {.bytes_max = kDocumentMax});
-  if (!value) return fail(std::move(value.error()));
-  if (!value->is_object()) return fail(Errc::malformed, "want an object");
-  auto signed_part = json_object(value->get_object(), "signed");
-  auto array = json_array(value->get_object(), "signatures");
+Result<json::value> parse_document(ByteView bytes) {
+  return parse_json(as_text(bytes), {.bytes_max = kDocumentMax});
+}
+
+Result<SignedBytes> read_envelope(const json::value& document, std::string_view type) {
+  if (!document.is_object()) return fail(Errc::malformed, "want an object");
+  auto signed_part = json_object(document.get_object(), "signed");
+  auto array = json_array(document.get_object(), "signatures");
   if (!signed_part || !array) return fail(Errc::malformed, "want signed and signatures");
   auto signatures = read_signatures(**array);
   if (!signatures) return fail(std::move(signatures.error()));
@@ -55,9 +60,9 @@ Result<Envelope> parse_envelope(ByteView bytes, std::string_view type) {
   auto spec = json_string(**signed_part, "spec_version");
   if (!spec || !spec->starts_with("1.")) return fail(Errc::unsupported, "spec_version: want 1.x");
 
-  auto canonical = canonical_json(*value->get_object().if_contains("signed"));
+  auto canonical = canonical_json(*document.get_object().if_contains("signed"));
   if (!canonical) return fail(std::move(canonical.error()));
-  return Envelope{**signed_part, SignedBytes{std::move(*canonical), std::move(*signatures)}};
+  return SignedBytes{std::move(*canonical), std::move(*signatures)};
 }
 
 Result<std::int64_t> integer_field(const json::object& object, std::string_view key,

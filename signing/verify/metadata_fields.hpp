@@ -1,20 +1,17 @@
 // Reading the pieces that several kinds of metadata share. Private to signing/verify.
 #pragma once
 
-#include <boost/json.hpp>
+#include <boost/json/fwd.hpp>
 
-#include "base/json.hpp"
 #include "signing/verify/metadata.hpp"
 
 namespace rap::tuf {
 
-struct Envelope {
-  boost::json::object signed_part;
-  SignedBytes proof;
-};
-
-// Checks signatures' shape, `_type`, spec_version; computes the canonical form.
-Result<Envelope> parse_envelope(ByteView bytes, std::string_view type);
+// Strict, and at most what the largest role may have.
+Result<boost::json::value> parse_document(ByteView bytes);
+// Checks the envelope, signatures' shape, `_type` and spec_version; computes the canonical form.
+// On success "signed" is an object.
+Result<SignedBytes> read_envelope(const boost::json::value& document, std::string_view type);
 
 // A JSON integer (never 1.0 or "1") from `least` to kIntegerMax.
 Result<std::int64_t> integer_field(const boost::json::object& object, std::string_view key,

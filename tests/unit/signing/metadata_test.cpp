@@ -23,9 +23,7 @@ std::string bent(TestRepository& repository, const std::string& role,
                  const std::function<void(json::object&)>& bend) {
   json::object body = repository.bodies[role];
   bend(body);
-  sign::Draft draft;
-  draft.body = std::move(body);
-  return draft.file();
+  return sign::Draft(std::move(body)).file();
 }
 
 json::object& role_of(json::object& root, const char* role) {
