@@ -18,7 +18,9 @@ class Api {
   const RouteTable& table() const { return table_; }
 
  private:
-  net::Task<Reply> dispatch(const net::HttpRequest& request, const net::PeerInfo& peer);
+  // Sets `matched` as soon as the route is known.
+  net::Task<Reply> dispatch(const net::HttpRequest& request, const net::PeerInfo& peer,
+                            const Route*& matched);
 
   const Services& services_;
   RouteTable table_;

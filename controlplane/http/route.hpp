@@ -27,8 +27,8 @@ struct Route {
   std::vector<unsigned> statuses;  // besides those that every route of `who` may answer
   std::variant<TransactionHandler, TaskHandler> handler;
 
-  std::vector<Field> body;  // of POST, PATCH, PUT; without any, an empty or absent object
-  std::vector<std::string_view> query;
+  std::vector<Field> body = {};  // of POST, PATCH, PUT; without any, an empty or absent object
+  std::vector<std::string_view> query = {};
   bool creates = false;        // accepts Idempotency-Key
   bool changes_trust = false;  // refused while the authority is not healthy
 };

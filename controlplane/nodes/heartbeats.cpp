@@ -191,6 +191,7 @@ net::Task<void> HeartbeatBatcher::flush() {
       if (auto id = NodeId::parse(h->node_id)) store_capabilities(tx, *id, h->capabilities);
     }
   };
+  bool one_by_one = false;
   try {
     co_await database_.run(std::move(write));
     ++stats_.batches;
@@ -205,7 +206,19 @@ net::Task<void> HeartbeatBatcher::flush() {
     }
   } catch (const std::exception& error) {
     ++stats_.failed_batches;
+    one_by_one = batch.size() > 1;
     log::error("heartbeats not written", {{"detail", error.what()}, {"rows", batch.size()}});
+  }
+  // A heartbeat that PostgreSQL refuses must not take those of other nodes with it.
+  if (!one_by_one) co_return;
+  for (const Heartbeat& h : batch) {
+    Database::Work single = [&h](Tx& tx) { store_heartbeats(tx, {h}); };
+    try {
+      co_await database_.run(std::move(single));
+      ++stats_.written;
+    } catch (const std::exception& error) {
+      log::error("heartbeat dropped", {{"node", h.node_id}, {"detail", error.what()}});
+    }
   }
 }
 

@@ -23,12 +23,23 @@ constexpr const char* kInsertEvent = R"sql(
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
   on conflict (event_id) do nothing
 )sql";
+constexpr const char* kWasActive = R"sql(
+  select 1 as one from session_events
+  where session_id = $1 and kind = 'state' and detail ->> 'state' = 'active' and event_id <> $2
+  limit 1
+)sql";
+// What came after the heartbeat that ended the session: how it ended.
+constexpr const char* kUpdateOver = R"sql(
+  update sessions set exit_status = coalesce(exit_status, $2),
+    detail = case when $3 = '' then detail else $3 end
+  where id = $1
+)sql";
 constexpr const char* kUpdate = R"sql(
   update sessions set state = $2,
     detail = case when $3 = '' then detail else $3 end,
     exit_status = coalesce($4, exit_status),
-    reported_at = $5, updated_at = $5, revision = revision + 1,
-    closed_at = case when $2 in ('closed', 'failed') then $5 end
+    reported_at = $5::timestamptz, updated_at = $5::timestamptz, revision = revision + 1,
+    closed_at = case when $2 in ('closed', 'failed') then $5::timestamptz end
   where id = $1
 )sql";
 
@@ -73,9 +84,19 @@ Event parse_event(const Call& call, const boost::json::object& object) {
   return event;
 }
 
+// The kind for the log; empty: a state that people's own events tell better.
+std::string audit_kind(Tx& tx, const Event& event) {
+  if (event.kind != "state") return "session." + event.kind;
+  if (!event.state) return {};
+  if (is_over(*event.state)) return "session." + std::string(name(*event.state));
+  const bool opened = *event.state == SessionState::active &&
+                      tx.query(kWasActive, {event.session, event.id}).empty();
+  return opened ? "session.opened" : "";
+}
+
 // For the log: who the event is about, as the node says; it learned the names from our leases.
 Actor actor_of(const Call& call, const Event& event) {
-  if (!event.user_id) return Actor::of(call.node);
+  if (!event.user_id || event.user_id->empty()) return Actor::of(call.node);
   return {"person", *event.user_id, event.user_name.value_or("")};
 }
 
@@ -97,11 +118,14 @@ bool record(const Call& call, Tx& tx, const Event& event, const boost::json::obj
   const auto next = event.state ? after_report(current, *event.state) : current;
   if (!is_over(current)) {
     tx.query(kUpdate, {event.session, name(next), event.detail, event.exit_status, call.now});
+  } else {
+    tx.query(kUpdateOver, {event.session, event.exit_status, event.detail});
   }
+  const std::string kind = audit_kind(tx, event);
+  if (kind.empty()) return true;
   detail["node_id"] = call.node.id.str();
   audit(tx, actor_of(call, event), session.text("cluster_id"),
-        {"session." + event.kind, event.session.str(), session.text("organization_id")}, detail,
-        call.now);
+        {kind, event.session.str(), session.text("organization_id")}, detail, call.now);
   return true;
 }
 

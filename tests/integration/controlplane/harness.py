@@ -123,7 +123,15 @@ class PlaneTest(unittest.TestCase):
     def setUpClass(cls):
         cls.plane = ControlPlane(cls.redis)
         cls.addClassCleanup(cls.plane.close)
+        cls.addClassCleanup(cls.look_at_log)
         cls.owner = cls.plane.login()
+
+    @classmethod
+    def look_at_log(cls):
+        text = (cls.plane.folder / "log").read_text()
+        for bad in ("status is not in the API document", "request failed"):
+            if bad in text:
+                raise AssertionError(next(line for line in text.splitlines() if bad in line))
 
     def refused(self, status, code, call, *arguments, **named):
         with self.assertRaises(ApiError) as caught:

@@ -1,0 +1,231 @@
+"""People, organizations and what the API promises to every client."""
+
+import base64
+import hashlib
+import hmac
+import json
+import struct
+import time
+import unittest
+
+from tests.integration.controlplane.harness import PASSWORD, PlaneTest
+
+
+def code(secret, offset=0):
+    key = base64.b32decode(secret)
+    mac = hmac.new(key, struct.pack(">Q", int(time.time()) // 30 + offset), hashlib.sha1).digest()
+    at = mac[19] & 15
+    return f"{(struct.unpack('>I', mac[at:at + 4])[0] & 0x7fffffff) % 1000000:06}"
+
+
+class People(PlaneTest):
+    def test_init_again_changes_nothing(self):
+        self.assertIn("already initialised", self.plane.init())
+        self.assertIn("made the first owner", self.plane.init_output)
+        for secret in ("platform-ca.key", "server.key", "secrets.kek"):
+            self.assertEqual((self.plane.data / secret).stat().st_mode & 0o777, 0o600)
+
+    def test_login_logout_whoami(self):
+        api = self.plane.login("OWNER ")
+        self.assertEqual(api.get("/v1/auth/whoami")["login"], "owner")
+        api.post("/v1/auth/logout")
+        self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")
+        self.refused(401, "unauthorized", self.plane.login, "owner", "wrong password")
+        self.refused(401, "unauthorized", self.plane.login, "nobody", "wrong password")
+        self.refused(401, "unauthorized", self.plane.api("rapses1.x").get, "/v1/clusters")
+        self.refused(401, "unauthorized", self.plane.api().get, "/v1/clusters")
+
+    def test_tokens_and_passwords_are_not_in_the_database(self):
+        dump = self.plane.admin_sql("select row_to_json(s) from auth_sessions s union all select row_to_json(u) from users u")
+        self.assertNotIn(self.owner.token, dump)
+        self.assertNotIn(PASSWORD, dump)
+        self.assertIn("$argon2id$v=19$m=19456,t=2,p=1$", dump)
+
+    def test_too_many_failures_are_refused_unseen(self):
+        self.person()
+        login = f"p-{PlaneTest.serial}"
+        for _ in range(10):
+            self.refused(401, "unauthorized", self.plane.login, login, "wrong password")
+        self.refused(429, "exhausted", self.plane.login, login)
+        self.plane.redis.flush()
+        self.refused(429, "exhausted", self.plane.login, login)
+
+    def test_totp_is_required_once_enrolled_and_not_replayed(self):
+        person = self.person()
+        login = f"p-{PlaneTest.serial}"
+        secret = person.post("/v1/auth/totp")["secret"]
+        self.refused(400, "invalid", person.post, "/v1/auth/totp/confirm", {"code": "000000" if code(secret) != "000000" else "111111"})
+        person.post("/v1/auth/totp/confirm", {"code": code(secret, -1)})
+        self.refused(401, "totp_required", self.plane.login, login)
+        used = code(secret)
+        self.plane.login(login, totp=used)
+        self.refused(401, "unauthorized", self.plane.login, login, totp=used)
+        self.refused(409, "conflict", person.post, "/v1/auth/totp")
+
+    def test_other_organizations_do_not_exist(self):
+        mine, theirs = self.organization(), self.organization()
+        cluster = self.cluster()
+        me, them = self.person(mine, "admin"), self.person(theirs, "admin")
+        resource = them.post(f"/v1/organizations/{theirs}/resources", {
+            "name": "r", "protocol": "ssh", "cluster_id": cluster, "target": {"host": "h", "port": 22}, "options": {}})
+        secret = them.post(f"/v1/organizations/{theirs}/secrets", {"name": "s", "value": "v"})
+        self.assertNotIn("value", secret)
+        made_up = resource["id"][:-1] + ("0" if resource["id"][-1] != "0" else "1")
+        for path in (f"/v1/resources/{resource['id']}", f"/v1/resources/{made_up}", f"/v1/organizations/{theirs}",
+                     f"/v1/organizations/{theirs}/resources", f"/v1/organizations/{theirs}/secrets",
+                     f"/v1/organizations/{theirs}/audit-events", f"/v1/organizations/{theirs}/memberships"):
+            self.assertEqual(self.refused(404, "not_found", me.get, path)["detail"], "no such thing, or not yours to see")
+        self.refused(404, "not_found", me.delete, f"/v1/secrets/{secret['id']}")
+        session = {"resource_id": resource["id"], "client_certificate_sha256": "0" * 64}
+        one = self.refused(404, "not_found", me.post, "/v1/sessions", session)
+        two = self.refused(404, "not_found", me.post, "/v1/sessions", {**session, "resource_id": made_up})
+        self.assertEqual(one, two)
+        self.refused(403, "forbidden", me.get, "/v1/clusters")
+        self.assertEqual([o["id"] for o in me.items("/v1/organizations")], [mine])
+
+    def test_members_see_names_only_and_admins_may(self):
+        organization, cluster = self.organization(), self.cluster()
+        admin, member = self.person(organization, "admin"), self.person(organization)
+        body = {"name": "r", "protocol": "ssh", "cluster_id": cluster, "target": {"host": "h", "port": 22}, "options": {}}
+        made = admin.post(f"/v1/organizations/{organization}/resources", body)
+        self.assertEqual(set(member.get(f"/v1/resources/{made['id']}")), {"id", "organization_id", "name", "protocol"})
+        self.refused(403, "forbidden", member.post, f"/v1/organizations/{organization}/resources", {**body, "name": "x"})
+        self.refused(409, "conflict", admin.post, f"/v1/organizations/{organization}/resources", body)
+        self.refused(403, "forbidden", member.get, f"/v1/organizations/{organization}/audit-events")
+        self.assertIn("resource.created", [e["kind"] for e in admin.items(f"/v1/organizations/{organization}/audit-events")])
+
+    def test_resources_and_memberships_change_and_go(self):
+        organization, cluster = self.organization(), self.cluster()
+        admin = self.person(organization, "admin")
+        secret = admin.post(f"/v1/organizations/{organization}/secrets", {"name": "s", "value": "v"})["id"]
+        path = "/v1/resources/" + admin.post(f"/v1/organizations/{organization}/resources", {
+            "name": "r", "protocol": "ssh", "cluster_id": cluster, "target": {"host": "h", "port": 22},
+            "secret_ref": secret})["id"]
+        self.refused(412, "conflict", admin.call, "PATCH", path, {"name": "q"}, {"If-Match": '"7"'})
+        changed = admin.call("PATCH", path, {"name": "q", "target": {"host": "i", "port": 23}}, {"If-Match": '"1"'})
+        self.assertEqual((changed["name"], changed["target"]["port"], changed["secret_ref"]), ("q", 23, secret))
+        self.refused(409, "conflict", admin.delete, f"/v1/secrets/{secret}")
+        admin.call("PATCH", path, {"secret_ref": None}, {"If-Match": '"2"'})
+        admin.delete(f"/v1/secrets/{secret}")
+        admin.delete(path)
+        self.refused(404, "not_found", admin.get, path)
+        members = admin.items(f"/v1/organizations/{organization}/memberships")
+        mine = next(m for m in members if m["user_id"] == admin.get("/v1/auth/whoami")["id"])
+        self.owner.post(f"/v1/organizations/{organization}/memberships", {"user_id": mine["user_id"], "role": "member"})
+        self.refused(403, "forbidden", admin.delete, f"/v1/memberships/{mine['id']}")
+        self.owner.delete(f"/v1/memberships/{mine['id']}")
+        self.refused(404, "not_found", admin.get, f"/v1/organizations/{organization}")
+
+    def test_row_level_security_without_a_predicate(self):
+        one, two = self.organization(), self.organization()
+        for organization in (one, two):
+            self.owner.post(f"/v1/organizations/{organization}/secrets", {"name": "s", "value": "v"})
+        look = "select organization_id from secrets"
+        self.assertIn("unrecognized configuration parameter", self.plane.app_sql(look)[1])
+        scoped = f"begin; set local rap.organization_id = '{one}'; {look}; commit;"
+        self.assertEqual(self.plane.app_sql(scoped), (True, one))
+        after = f"begin; set local rap.organization_id = '{one}'; commit; {look}"
+        self.assertEqual(self.plane.app_sql(after), (True, ""))
+        write = (f"begin; set local rap.organization_id = '{one}'; insert into secrets (id, organization_id, name, "
+                 f"sealed_value, created_by_user_id) select 'sec_x', '{two}', 'x', '', id from users limit 1; commit;")
+        self.assertIn("row-level security", self.plane.app_sql(write)[1])
+        for change in ("update cluster_audit_events set kind = 'x'", "delete from cluster_audit_events",
+                       "alter table secrets disable row level security", "drop table secrets",
+                       "update schema_migrations set name = 'x'"):
+            self.assertFalse(self.plane.app_sql("set rap.organization_id = '*'; " + change)[0], change)
+
+    def test_audit_chain_notices_a_changed_row(self):
+        cluster = self.cluster()
+        self.token(cluster)
+        verify = lambda: self.owner.get(f"/v1/clusters/{cluster}/audit-events/verify")
+        self.assertTrue(verify()["valid"])
+        self.assertEqual(verify()["checked"], 2)
+        for change, undo in ((f"update cluster_audit_events set actor_name = 'x' where chain_id = '{cluster}' and seq = 1",
+                              "update cluster_audit_events set actor_name = 'Olga Owner' where actor_name = 'x'"),):
+            self.plane.admin_sql(change)
+            self.assertIn("event 1 was changed", verify()["problem"])
+            self.plane.admin_sql(undo)
+            self.assertTrue(verify()["valid"])
+        self.plane.admin_sql(f"delete from cluster_audit_events where chain_id = '{cluster}' and seq = 2")
+        self.assertFalse(verify()["valid"])
+        self.assertTrue(self.owner.get("/v1/clusters/platform/audit-events/verify")["valid"])
+
+    def test_idempotency_key(self):
+        body = {"name": "c", "slug": self.slug("i")}
+        first = self.owner.post("/v1/clusters", body, key="k1")
+        self.assertEqual(self.owner.post("/v1/clusters", body, key="k1"), first)
+        self.refused(422, "conflict", self.owner.post, "/v1/clusters", {**body, "name": "d"}, key="k1")
+        self.refused(400, "invalid", self.owner.post, "/v1/clusters", body, key="k" * 65)
+        token = {"ttl_s": 60}
+        path = f"/v1/clusters/{first['id']}/join-tokens"
+        shown = self.owner.post(path, token, key="k2")
+        self.assertEqual(self.owner.post(path, token, key="k2")["token"], shown["token"])
+        secret = shown["token"].split(".")[2]
+        self.assertNotIn(secret, self.plane.admin_sql("select row_to_json(k)::text from idempotency_keys k"))
+        self.assertNotIn(secret.encode().hex(), self.plane.admin_sql("select row_to_json(k)::text from idempotency_keys k"))
+
+    def test_etags(self):
+        cluster = self.cluster()
+        path = f"/v1/clusters/{cluster}"
+        self.refused(428, "invalid", self.owner.call, "PATCH", path, {"name": "x"})
+        changed = self.owner.patch(path, {"name": "new name"})
+        self.assertEqual(changed["name"], "new name")
+        self.refused(412, "conflict", self.owner.call, "PATCH", path, {"name": "y"}, {"If-Match": '"1"'})
+
+    def test_pages(self):
+        cluster = self.cluster()
+        made = [self.owner.post(f"/v1/clusters/{cluster}/node-groups", {"name": f"g{i}"})["id"] for i in range(5)]
+        seen, cursor = [], ""
+        while cursor is not None:
+            page = self.owner.get(f"/v1/clusters/{cluster}/node-groups?limit=2&cursor={cursor}" if cursor else
+                                  f"/v1/clusters/{cluster}/node-groups?limit=2")
+            self.assertLessEqual(len(page["items"]), 2)
+            seen += [g["id"] for g in page["items"]]
+            cursor = page["next_cursor"]
+        self.assertEqual(seen, sorted(made))
+        self.refused(400, "invalid", self.owner.get, "/v1/clusters?limit=0")
+        self.refused(400, "malformed", self.owner.get, "/v1/clusters?cursor=x")
+
+    def test_node_groups_are_a_tree(self):
+        cluster = self.cluster()
+        groups = f"/v1/clusters/{cluster}/node-groups"
+        top = self.owner.post(groups, {"name": "site"})["id"]
+        below = self.owner.post(groups, {"name": "rack", "parent_id": top})["id"]
+        move = lambda group, to: self.owner.call("PATCH", f"/v1/node-groups/{group}", to, {"If-Match": '"1"'})
+        self.refused(400, "invalid", move, top, {"parent_id": below})
+        self.refused(400, "invalid", move, top, {"parent_id": top})
+        self.assertIsNone(move(below, {"parent_id": None, "name": "rack"})["parent_id"])
+        self.refused(412, "conflict", move, below, {"parent_id": top})
+        self.owner.call("PATCH", f"/v1/node-groups/{below}", {"parent_id": top}, {"If-Match": '"2"'})
+        self.refused(409, "conflict", self.owner.delete, f"/v1/node-groups/{top}")
+        self.refused(409, "conflict", self.owner.post, groups, {"name": "rack", "parent_id": top})
+        other = self.owner.post(f"/v1/clusters/{self.cluster()}/node-groups", {"name": "o"})["id"]
+        self.refused(400, "invalid", self.owner.post, groups, {"name": "x", "parent_id": other})
+        self.owner.delete(f"/v1/node-groups/{below}")
+        self.owner.delete(f"/v1/node-groups/{top}")
+
+    def test_bad_requests_say_what_is_wrong(self):
+        problem = self.refused(400, "invalid", self.owner.post, "/v1/clusters", {"name": "", "slug": "A", "x": 1})
+        self.assertEqual({e["pointer"] for e in problem["errors"]}, {"/name", "/slug", "/x"})
+        for body, status in ((b"{", 400), (b"[]", 400), (b'{"a":1,"a":2}', 400), (b'{"name":"\\u0000"}', 400)):
+            self.assertEqual(self.owner.raw("POST", "/v1/clusters", body)[0], status, body)
+        self.assertEqual(self.owner.raw("POST", "/v1/clusters", b"x", {"Content-Type": "text/plain"})[0], 415)
+        self.assertEqual(self.owner.raw("DELETE", "/v1/clusters")[0], 405)
+        self.assertEqual(self.owner.raw("GET", "/v2")[0], 404)
+        self.assertEqual(self.owner.raw("POST", "/v1/clusters", b'"' + b"x" * (1 << 20) + b'"')[0], 413)
+
+    def test_openapi_describes_the_running_server(self):
+        document = self.plane.api().get("/v1/openapi.json")
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                at = path.replace("{id}", "x").replace("{file}", "x").replace("{path}", "x")
+                status, headers, data = self.plane.api().raw(method.upper(), at, b"{}" if method != "get" else None)
+                self.assertIn(str(status), operation["responses"], f"{method} {path}")
+                self.assertNotIn(status, (405, 500), f"{method} {path}")
+                if status >= 400:
+                    self.assertEqual(json.loads(data)["status"], status)
+                    self.assertEqual(headers["content-type"], "application/problem+json")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,145 @@
+"""Sessions: placement, leases, what nodes report, and what happens when they stop."""
+
+import base64
+import json
+import time
+import unittest
+
+from tests.integration.controlplane.harness import PlaneTest, wait_until
+
+CERTIFICATE = "ab" * 32
+
+
+def claims(lease):
+    part = lease.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+class Sessions(PlaneTest):
+    def setUp(self):
+        self.cluster_id, self.organization_id = self.cluster(), self.organization()
+        self.n = self.node(self.cluster_id)
+        self.assignment = self.owner.post(f"/v1/clusters/{self.cluster_id}/role-assignments", {
+            "node_id": self.n.id, "role": "ssh-worker", "organization_id": self.organization_id})["id"]
+        self.beat()
+        base = f"/v1/organizations/{self.organization_id}"
+        self.secret = self.owner.post(f"{base}/secrets", {"name": "pw", "value": "hunter2"})["id"]
+        self.resource = self.owner.post(f"{base}/resources", {
+            "name": "demo", "protocol": "ssh", "cluster_id": self.cluster_id, "target": {"host": "h", "port": 22},
+            "secret_ref": self.secret, "options": {}})["id"]
+        self.member = self.person(self.organization_id)
+
+    def beat(self, sessions=(), node=None):
+        (node or self.n).beat(sessions=list(sessions), workloads=[
+            {"assignment_id": self.assignment, "role": "ssh-worker", "state": "running", "detail": "", "version": "1"}])
+
+    def open(self, **more):
+        return self.member.post("/v1/sessions", {"resource": "demo", "client_certificate_sha256": CERTIFICATE,
+                                                 "mode": "control", **more})
+
+    def state(self, session):
+        return self.member.get(f"/v1/sessions/{session}")["state"]
+
+    def until(self, session, state, timeout=10):
+        wait_until(lambda: self.state(session) == state, timeout, f"{state}, it is {self.state(session)}")
+
+    def test_open_attach_terminate(self):
+        wait_until(lambda: self.owner.get(f"/v1/nodes/{self.n.id}")["workloads"], 5, "workload")
+        answer = self.open()
+        session = answer["session"]["id"]
+        self.assertEqual(answer["node"]["endpoint"], "127.0.0.1:4433")
+        self.assertEqual(answer["node"]["spiffe_id"], f"spiffe://{self.cluster_id}/node/{self.n.id}")
+        lease = claims(answer["lease"])
+        self.assertEqual((lease["verb"], lease["mode"], lease["sid"], lease["aud"]),
+                         ("open", "control", session, answer["node"]["spiffe_id"]))
+        self.assertEqual(lease["exp"] - lease["iat"], 30)
+        self.assertEqual(base64.urlsafe_b64decode(lease["cnf"]["x5t#S256"] + "="), bytes.fromhex(CERTIFICATE))
+        event = lambda i, kind, **m: {"event_id": f"{session}-{i}", "session_id": session, "kind": kind,
+                                      "at": "2026-01-01T00:00:00Z", **m}
+        send = lambda *events: self.n.api().post("/v1/node/session-events", {"events": list(events)})
+        self.assertEqual(send(event(1, "state", state="active"))["accepted"], 1)
+        self.assertEqual(send(event(1, "state", state="active"))["accepted"], 0)
+        self.assertEqual(self.state(session), "active")
+        send(event(2, "attached", user_id="usr_x", user_name="Anna", mode="control"), event(3, "detached", state="detached"))
+        self.assertEqual(self.state(session), "detached")
+        again = self.member.post(f"/v1/sessions/{session}/attach", {"mode": "view", "client_certificate_sha256": CERTIFICATE})
+        self.assertEqual(claims(again["lease"])["mode"], "view")
+        self.assertNotEqual(claims(again["lease"])["jti"], lease["jti"])
+        self.refused(404, "not_found", self.person(self.organization()).get, f"/v1/sessions/{session}")
+        seen = self.n.api().get("/v1/node/desired")
+        self.assertEqual(seen["close_sessions"], [])
+        self.member.post(f"/v1/sessions/{session}/terminate")
+        self.member.post(f"/v1/sessions/{session}/terminate")
+        desired = self.n.api().get(f"/v1/node/desired?seen={seen['seq']}&wait_ms=5000")
+        self.assertEqual([s["session_id"] for s in desired["close_sessions"]], [session])
+        self.refused(409, "conflict", self.member.post, f"/v1/sessions/{session}/attach", {"client_certificate_sha256": CERTIFICATE})
+        self.beat([{"session_id": session, "state": "active", "detail": "", "viewers": 0}])
+        time.sleep(0.3)
+        self.assertEqual(self.state(session), "closing")
+        send(event(4, "state", state="closed", exit_status=0, detail="exit"))
+        shown = self.member.get(f"/v1/sessions/{session}")
+        self.assertEqual((shown["state"], shown["exit_status"]), ("closed", 0))
+        self.beat([{"session_id": session, "state": "active", "detail": "", "viewers": 0}])
+        time.sleep(0.3)
+        self.assertEqual(self.state(session), "closed")
+        kinds = self.kinds(self.cluster_id)
+        for kind in ("requested", "opened", "attached", "detached", "attach_granted", "terminated", "closed"):
+            self.assertIn(f"session.{kind}", kinds)
+        self.assertEqual(kinds.count("session.opened"), 1)
+        self.assertTrue(self.owner.get(f"/v1/clusters/{self.cluster_id}/audit-events/verify")["valid"])
+
+    def test_secret_only_for_a_session_on_the_node(self):
+        session = self.open()["session"]["id"]
+        ask = lambda n, **c: n.api().post("/v1/node/secrets/resolve", {"session_id": session, "secret_ref": self.secret, **c})
+        self.assertEqual(base64.b64decode(ask(self.n)["value"]), b"hunter2")
+        self.refused(404, "not_found", ask, self.node(self.cluster_id))
+        other = self.owner.post(f"/v1/organizations/{self.organization_id}/secrets", {"name": "o", "value": "v"})["id"]
+        self.refused(404, "not_found", ask, self.n, secret_ref=other)
+        self.n.api().post("/v1/node/session-events", {"events": [
+            {"event_id": "e" + session, "session_id": session, "kind": "state", "state": "failed"}]})
+        self.refused(403, "forbidden", ask, self.n)
+        self.assertIn("secret.resolved", self.kinds(self.cluster_id))
+        self.assertNotIn("hunter2", (self.plane.folder / "log").read_text())
+        self.assertNotIn("hunter2", self.plane.admin_sql("select row_to_json(s)::text from secrets s union all "
+                                                         "select detail from cluster_audit_events"))
+        self.refused(409, "conflict", self.owner.delete, f"/v1/secrets/{self.secret}")
+
+    def test_placement_says_why_not(self):
+        ask = lambda: self.member.post("/v1/sessions", {"resource_id": self.resource, "client_certificate_sha256": CERTIFICATE})
+        self.owner.post(f"/v1/nodes/{self.n.id}/disable", {})
+        self.assertIn("disabled", self.refused(503, "unavailable", ask)["detail"])
+        self.owner.post(f"/v1/nodes/{self.n.id}/enable", {})
+        ask()
+        self.owner.delete(f"/v1/role-assignments/{self.assignment}")
+        self.assertIn("no node has the role", self.refused(503, "unavailable", ask)["detail"])
+        outsider = self.person(self.organization())
+        self.refused(404, "not_found", outsider.post, "/v1/sessions",
+                     {"resource_id": self.resource, "client_certificate_sha256": CERTIFICATE})
+
+    def test_session_that_the_node_forgot_fails(self):
+        session = self.open()["session"]["id"]
+        self.beat([{"session_id": session, "state": "active", "detail": "", "viewers": 1, "controller": "Anna"}])
+        self.until(session, "active")
+        self.assertEqual(self.member.get(f"/v1/sessions/{session}")["controller"], "Anna")
+        self.plane.admin_sql(f"update sessions set created_at = now() - interval '1 minute', reported_at = now() - interval '20 seconds' where id = '{session}'")
+        self.beat()
+        self.until(session, "failed")
+        self.assertIn("session.failed", self.kinds(self.cluster_id))
+
+    def test_silent_node_keeps_its_sessions(self):
+        session = self.open()["session"]["id"]
+        self.beat([{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
+        self.until(session, "detached")
+        for table in ("node_heartbeat_latest",):
+            self.plane.admin_sql(f"update {table} set received_at = received_at - interval '10 minutes' where node_id = '{self.n.id}'")
+        self.plane.admin_sql(f"update sessions set created_at = created_at - interval '20 minutes', reported_at = reported_at - interval '10 minutes' where id = '{session}'")
+        wait_until(lambda: "node.silent" in self.kinds(self.cluster_id), 10, "node.silent")
+        self.assertEqual(self.state(session), "detached")
+        self.assertEqual(self.owner.get(f"/v1/nodes/{self.n.id}")["presence"], "offline")
+        self.beat([{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
+        wait_until(lambda: "node.healthy" in self.kinds(self.cluster_id), 10, "node.healthy")
+        self.assertEqual(self.state(session), "detached")
+
+
+if __name__ == "__main__":
+    unittest.main()
