@@ -1,0 +1,212 @@
+// Decisions of the running agent that are plain functions: tokens, approvals, leases, plans.
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "base/id.hpp"
+#include "host/agent/control/control_client.hpp"
+#include "host/agent/control/enroll.hpp"
+#include "host/agent/control/join_token.hpp"
+#include "host/agent/session/broker.hpp"
+#include "host/agent/supervise/log_capture.hpp"
+#include "host/agent/supervise/workloads.hpp"
+
+namespace rap::agent {
+namespace {
+
+namespace json = boost::json;
+
+const std::string kSecret = to_base64url(Bytes(32, 7));
+const std::string kPin = to_base64url(Bytes(32, 9));
+const std::string kTokenId = JoinTokenId::fresh().str();
+
+TEST(JoinToken, RoundTripWithWhiteSpace) {
+  auto token = parse_join_token("\n rapjoin1." + kTokenId + "." + kSecret + "." + kPin + " \r\n");
+  ASSERT_TRUE(token) << token.error().text();
+  EXPECT_EQ(token->id, kTokenId);
+  EXPECT_EQ(token->pin[0], 9);
+  EXPECT_EQ(token->pin_text, kPin);
+}
+
+TEST(JoinToken, HostileTexts) {
+  const std::string good = "rapjoin1." + kTokenId + "." + kSecret + "." + kPin;
+  for (const std::string& bad :
+       {std::string(), std::string("   "), std::string("rapjoin1"), std::string("rapjoin1..."),
+        "rapjoin2" + good.substr(8), good.substr(0, good.size() - 1), good + "A", good + ".x",
+        "rapjoin1.x." + kSecret + "." + kPin, "rapjoin1." + kTokenId + ".short." + kPin,
+        "rapjoin1." + kTokenId + "." + kSecret + ".", std::string(100'000, '.')}) {
+    auto token = parse_join_token(bad);
+    ASSERT_FALSE(token) << bad;
+    EXPECT_EQ(token.error().code, Errc::malformed);
+    EXPECT_EQ(token.error().detail.find(kSecret), std::string::npos) << "a secret was repeated";
+  }
+}
+
+TEST(ProblemError, CodeAndDetailOfTheDocument) {
+  const Error error =
+      problem_error(403, R"({"title":"Forbidden","code":"expired","detail":"the token expired"})");
+  EXPECT_EQ(error.code, Errc::expired);
+  EXPECT_EQ(error.detail, "the token expired");
+}
+
+TEST(ProblemError, StatusWhenThereIsNoDocument) {
+  EXPECT_EQ(problem_error(404, "<html>").code, Errc::not_found);
+  EXPECT_EQ(problem_error(503, "").code, Errc::unavailable);
+  EXPECT_EQ(problem_error(500, R"({"code":"no such code"})").code, Errc::internal);
+  EXPECT_LE(problem_error(400, R"({"detail":")" + std::string(5000, 'x') + "\"}").detail.size(),
+            512u);
+}
+
+TEST(Approval, MustBeForOurKey) {
+  const PendingEnrollment pending{net::generate_p256_key_pem(), "https://cp", kTokenId, ""};
+  const auto stranger = net::make_self_signed_identity("x", std::chrono::hours(1));
+  const json::object answer{{"status", "approved"},
+                            {"node_id", "nod_1"},
+                            {"cluster_id", "cls_1"},
+                            {"certificate_pem", stranger.certificate_pem},
+                            {"cluster_ca_pem", stranger.certificate_pem},
+                            {"director_root", "{}"}};
+  auto identity = accept_approval(json::serialize(answer), pending, kPin, RealClock().now());
+  ASSERT_FALSE(identity);
+  EXPECT_EQ(identity.error().code, Errc::mismatch);
+}
+
+TEST(Approval, NamesWhatIsMissing) {
+  const PendingEnrollment pending{net::generate_p256_key_pem(), "https://cp", kTokenId, ""};
+  for (const char* bad : {"", "[]", "{}", R"({"node_id":7})", R"({"node_id":"n"})",
+                          R"({"node_id":"n","cluster_id":"c","certificate_pem":"p",
+                              "cluster_ca_pem":"p"})"}) {
+    EXPECT_FALSE(accept_approval(bad, pending, kPin, RealClock().now())) << bad;
+  }
+}
+
+json::object claims() {
+  return {{"sid", SessionId::fresh().str()},
+          {"org", "org_1"},
+          {"res", "res_1"},
+          {"sub", "usr_1"},
+          {"name", "Ada"},
+          {"mode", "control"},
+          {"verb", "open"}};
+}
+
+Applied applied() {
+  Applied out;
+  Resource resource;
+  resource.resource_id = "res_1";
+  resource.organization_id = "org_1";
+  resource.role = "ssh-worker";
+  out.access.resources["res_1"] = resource;
+  return out;
+}
+
+TEST(StreamClaims, ReadAndRefused) {
+  ASSERT_TRUE(parse_stream_claims(claims()));
+  for (const char* key : {"sid", "org", "res", "sub", "name", "mode", "verb"}) {
+    json::object missing = claims();
+    missing.erase(key);
+    EXPECT_FALSE(parse_stream_claims(missing)) << key;
+    json::object other = claims();
+    other[key] = 7;
+    EXPECT_FALSE(parse_stream_claims(other)) << key;
+  }
+  json::object odd = claims();
+  odd["sid"] = "../../x";
+  EXPECT_FALSE(parse_stream_claims(odd));
+  odd = claims();
+  odd["mode"] = "root";
+  EXPECT_FALSE(parse_stream_claims(odd));
+  odd = claims();
+  odd["name"] = std::string(1000, 'n');
+  EXPECT_FALSE(parse_stream_claims(odd));
+}
+
+TEST(StreamCheck, OnlyTheOrganizationsOwnResources) {
+  auto stream = parse_stream_claims(claims()).value();
+  EXPECT_TRUE(check_stream(stream, applied()));
+  stream.organization = "org_2";
+  EXPECT_EQ(check_stream(stream, applied()).error().code, Errc::forbidden);
+  stream.resource = "res_2";
+  EXPECT_EQ(check_stream(stream, applied()).error().code, Errc::not_found);
+  Applied disabled = applied();
+  disabled.membership.status = NodeStatus::disabled;
+  EXPECT_EQ(check_stream(parse_stream_claims(claims()).value(), disabled).error().code,
+            Errc::forbidden);
+}
+
+Release release_for(const std::string& role, std::vector<std::string> needs) {
+  Release out;
+  out.artifact_sha256 = std::string(64, 'a');
+  loader::AdapterFacts adapter;
+  adapter.id = "rap.x";
+  adapter.roles = {role};
+  adapter.needs = std::move(needs);
+  out.manifest.adapters.push_back(adapter);
+  return out;
+}
+
+TEST(Plan, ARoleWithoutReleaseIsSaidToBeSo) {
+  Applied set = applied();
+  set.roles.push_back({"rol_1", "ssh-worker", "", "", "", "{}"});
+  set.roles.push_back({"rol_2", "ssh-worker", "org_1", "p", "1", "{}"});
+  set.roles.push_back({"rol_3", "ssh-worker", "org_1", "q", "1", "{}"});
+  set.releases.emplace(ReleaseKey{"q", "1"}, fail(Errc::mismatch, "they disagree"));
+  const auto plan = plan_roles(set);
+  ASSERT_EQ(plan.size(), 3u);
+  for (const PlannedRole& role : plan) EXPECT_FALSE(role.spec);
+  EXPECT_EQ(plan[2].spec.error().detail, "they disagree");
+}
+
+TEST(Plan, OneZygoteForEachOrganization) {
+  Applied set = applied();
+  Resource other = set.access.resources["res_1"];
+  other.resource_id = "res_2";
+  other.organization_id = "org_2";
+  set.access.resources["res_2"] = other;
+  set.releases.emplace(ReleaseKey{"p", "1"}, release_for("ssh-worker", {"rap.host.stream/1"}));
+  set.roles.push_back({"rol_1", "ssh-worker", "", "p", "1", "{}"});
+  set.roles.push_back({"rol_2", "ssh-worker", "org_2", "p", "1", "{}"});
+  const auto plan = plan_roles(set);
+  ASSERT_TRUE(plan[0].spec);
+  EXPECT_EQ(plan[0].organizations, (std::vector<std::string>{"org_1", "org_2"}));
+  EXPECT_EQ(plan[1].organizations, (std::vector<std::string>{"org_2"}));
+  EXPECT_NE(zygote_name("d", "org_1"), zygote_name("d", "org_2"));
+}
+
+TEST(Plan, APluginForAnotherRoleOrWithOtherNeedsIsRefused) {
+  Applied set = applied();
+  set.releases.emplace(ReleaseKey{"p", "1"}, release_for("rdp-worker", {}));
+  set.releases.emplace(ReleaseKey{"q", "1"}, release_for("ssh-worker", {"rap.host.gpu/1"}));
+  set.roles.push_back({"rol_1", "ssh-worker", "org_1", "p", "1", "{}"});
+  set.roles.push_back({"rol_2", "ssh-worker", "org_1", "q", "1", "{}"});
+  const auto plan = plan_roles(set);
+  EXPECT_EQ(plan[0].spec.error().code, Errc::mismatch);
+  EXPECT_EQ(plan[1].spec.error().code, Errc::unsupported);
+}
+
+TEST(Applied, AnotherNodesSetIsRefused) {
+  EXPECT_FALSE(parse_applied("", {}));
+  EXPECT_FALSE(parse_applied("{}", {}));
+  EXPECT_FALSE(parse_applied(R"({"membership":"{}","roles":"{}","access":"{}"})", {}));
+}
+
+TEST(CapturedLine, OurJsonIsTakenApartAndTheRestIsText) {
+  const auto line = parse_captured_line(
+      R"({"time":"t","level":"warn","program":"rap-worker","message":"hi","pid":7})");
+  EXPECT_EQ(line.level, "warn");
+  EXPECT_EQ(line.message, "hi");
+  EXPECT_EQ(line.fields, R"({"pid":7})");
+  EXPECT_EQ(parse_captured_line("plain").message, "plain");
+  EXPECT_EQ(parse_captured_line("{\"message\":7}").message, "{\"message\":7}");
+  EXPECT_EQ(parse_captured_line("a\xff\xfe\xc3").message, "a???");
+  EXPECT_EQ(parse_captured_line("Gr\xc3\xbc\xc3\x9f").message, "Gr\xc3\xbc\xc3\x9f");
+}
+
+TEST(EventId, SameEventSameId) {
+  EXPECT_EQ(event_id_of("s", "n", 1), event_id_of("s", "n", 1));
+  EXPECT_NE(event_id_of("s", "n", 1), event_id_of("s", "n", 2));
+  EXPECT_NE(event_id_of("s", "n", 1), event_id_of("s", "m", 1));
+}
+
+}  // namespace
+}  // namespace rap::agent
