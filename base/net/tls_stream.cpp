@@ -152,10 +152,9 @@ class TlsStreamImpl final : public TlsStream {
   Task<std::size_t> read_some(std::span<std::uint8_t> into) override {
     for (;;) {
       if (closed_) throw NetError(Errc::cancelled, "read: closed");
-      ERR_clear_error();
-      std::size_t n = 0;
-      const int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &n);
-      const int error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), result);
+      if (read_failure_) throw NetError(*read_failure_);
+      int error = SSL_ERROR_NONE;
+      const std::size_t n = decrypt(into, error);
       if (!buffers_.out.empty()) {
         if (sent_.is_set()) {
           co_await flush();
@@ -163,9 +162,9 @@ class TlsStreamImpl final : public TlsStream {
           throw NetError(Errc::malformed, "TLS: the peer provokes answers and does not read");
         }
       }
-      if (error == SSL_ERROR_NONE) co_return n;
+      if (n > 0) co_return n;
       if (error == SSL_ERROR_ZERO_RETURN) co_return 0;
-      if (error != SSL_ERROR_WANT_READ) throw ssl_failure(error);
+      if (read_failure_) throw NetError(*read_failure_);
       const bool more = co_await fill();
       if (!more) {
         throw NetError(Errc::unavailable, "the connection was cut (no TLS end of stream)");
@@ -230,6 +229,25 @@ class TlsStreamImpl final : public TlsStream {
     sent_.set();
   }
 
+  // All records that are here, one after the other: one wake-up above for several of them.
+  std::size_t decrypt(std::span<std::uint8_t> into, int& error) {
+    std::size_t have = 0;
+    while (have < into.size()) {
+      ERR_clear_error();
+      std::size_t n = 0;
+      const int result = SSL_read_ex(ssl_.get(), into.data() + have, into.size() - have, &n);
+      if (result != 1) {
+        error = SSL_get_error(ssl_.get(), result);
+        if (error != SSL_ERROR_ZERO_RETURN && error != SSL_ERROR_WANT_READ) {
+          read_failure_ = ssl_failure(error);  // after the bytes before it
+        }
+        break;
+      }
+      have += n;
+    }
+    return have;
+  }
+
   // More encrypted bytes from below; false at its end.
   Task<bool> fill() {
     if (buffers_.in_begin == buffers_.in_end) buffers_.in_begin = buffers_.in_end = 0;
@@ -267,6 +285,7 @@ class TlsStreamImpl final : public TlsStream {
   SslPtr ssl_;  // after what it points to
   std::optional<PeerCertificate> peer_;
   std::string alpn_;
+  std::optional<NetError> read_failure_;
   bool closed_ = false;
 };
 
