@@ -12,6 +12,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 
+#include "base/secret.hpp"
+
 namespace rap::ipc {
 
 namespace asio = boost::asio;
@@ -154,6 +156,7 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
         if (out_.size() > kOutMax) out_.clear();
         return wait_writable();
       }
+      wipe(out_.front().text);  // it may have held a secret
       out_.pop_front();
     }
   }

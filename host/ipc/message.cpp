@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/secret.hpp"
 
 namespace rap::ipc {
 namespace json = boost::json;
@@ -10,6 +11,7 @@ namespace json = boost::json;
 Result<Message> parse_message(Packet packet) {
   JsonLimits limits{.bytes_max = kMessageBytesMax, .depth_max = 16};
   auto value = parse_json(packet.text, limits);
+  wipe(packet.text);  // it may have held a secret
   if (!value) return fail(value.error(), "message");
   if (!value->is_object()) return fail(Errc::malformed, "message: not an object");
   Message out;
@@ -31,10 +33,14 @@ Result<Message> outcome(Message answer) {
 }
 
 std::string answer_text(std::int64_t id, const json::object& members) {
-  json::object out(members);
-  out["id"] = id;
-  out["ok"] = true;
-  return json::serialize(out);
+  // Spliced as text: a copy of the members would leave a secret's value behind in memory.
+  std::string rest = json::serialize(members);
+  std::string out = "{\"id\":" + std::to_string(id) + ",\"ok\":true";
+  out.reserve(out.size() + rest.size());
+  if (!members.empty()) out += ",";
+  out += std::string_view(rest).substr(1);
+  wipe(rest);
+  return out;
 }
 
 std::string refusal_text(std::int64_t id, const Error& error) {

@@ -32,7 +32,8 @@ Result<Message> parse_message(Packet packet);
 // The answer's outcome: the message itself, or the Error that its `code` and `detail` say.
 Result<Message> outcome(Message answer);
 
-// Texts of packets.
+// Texts of packets. `members` has neither `id` nor `ok`. Whoever sends a text that holds a secret
+// wipes it afterwards (IpcClient does).
 std::string answer_text(std::int64_t id, const boost::json::object& members);
 std::string refusal_text(std::int64_t id, const Error& error);
 
