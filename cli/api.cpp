@@ -1,5 +1,7 @@
 #include "cli/api.hpp"
 
+#include <boost/json.hpp>
+
 #include "base/bytes.hpp"
 #include "base/crypto.hpp"
 #include "base/json.hpp"
@@ -36,6 +38,11 @@ Exit exit_of_status(unsigned status) {
     default:
       return Exit::error;
   }
+}
+
+json::value parsed(const ApiResponse& answer) {
+  if (answer.body.empty()) return nullptr;
+  return require(parse_json(answer.body, {kBodyBytesMax, 32}), "answer of the server");
 }
 
 net::TlsClientContext tls_of(const Context& context) {
@@ -77,9 +84,9 @@ class HttpApi final : public Api {
     http.headers.set("accept", "application/json");
     if (!token_.empty()) http.headers.set("authorization", "Bearer " + token_);
     if (!request.if_match.empty()) http.headers.set("if-match", request.if_match);
-    if (request.body) {
+    if (!request.body.empty()) {
       http.headers.set("content-type", "application/json");
-      http.body = json::serialize(*request.body);
+      http.body = request.body;
     }
     if (request.method == "POST") {
       http.headers.set("idempotency-key", to_base64url(random_bytes(24)));
@@ -90,9 +97,7 @@ class HttpApi final : public Api {
     }
     ApiResponse out;
     if (const auto etag = answer.headers.find("etag")) out.etag = std::string(*etag);
-    if (!answer.body.empty()) {
-      out.body = require(parse_json(answer.body, {kBodyBytesMax, 32}), "answer of " + server_);
-    }
+    out.body = answer.body;
     return out;
   }
 
@@ -133,6 +138,22 @@ class HttpApi final : public Api {
 };
 
 }  // namespace
+
+json::value Api::get(const std::string& path) {
+  return parsed(send({"GET", path, {}, {}}));
+}
+
+json::value Api::post(const std::string& path) {
+  return parsed(send({"POST", path, "{}", {}}));
+}
+
+json::value Api::post(const std::string& path, const json::value& body) {
+  return parsed(send({"POST", path, json::serialize(body), {}}));
+}
+
+json::value Api::remove(const std::string& path) {
+  return parsed(send({"DELETE", path, {}, {}}));
+}
 
 json::array Api::list(const std::string& path) {
   json::array all;

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include <boost/json.hpp>
+#include <boost/json/fwd.hpp>
 
 #include "cli/config.hpp"
 #include "cli/failure.hpp"
@@ -17,13 +16,13 @@ namespace json = boost::json;
 
 struct ApiRequest {
   std::string method = "GET";
-  std::string path;  // "/v1/...", with query
-  std::optional<json::value> body;
+  std::string path;      // "/v1/...", with query
+  std::string body;      // JSON; empty: none
   std::string if_match;  // ETag, for updates
 };
 
 struct ApiResponse {
-  json::value body;  // null when there was none
+  std::string body;  // JSON; empty: none
   std::string etag;
 };
 
@@ -34,11 +33,11 @@ class Api {
   // Throws Failure for every answer that is not 2xx, with the server's words.
   virtual ApiResponse send(const ApiRequest& request) = 0;
 
-  json::value get(const std::string& path) { return send({"GET", path, {}, {}}).body; }
-  json::value post(const std::string& path, json::value body = json::object()) {
-    return send({"POST", path, std::move(body), {}}).body;
-  }
-  json::value remove(const std::string& path) { return send({"DELETE", path, {}, {}}).body; }
+  // The answer; null when it has no body.
+  json::value get(const std::string& path);
+  json::value post(const std::string& path);  // with an empty object
+  json::value post(const std::string& path, const json::value& body);
+  json::value remove(const std::string& path);
   // All pages of a list, at most 10,000 items: more is not read by a person.
   json::array list(const std::string& path);
 };

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
 #include "base/file.hpp"
 #include "cli/prompt.hpp"

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include <boost/json.hpp>
+
 namespace rap::cli {
 namespace {
 

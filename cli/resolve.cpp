@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <boost/json.hpp>
+
 #include "base/id.hpp"
 #include "cli/output.hpp"
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
 #include "cli/cli.hpp"
 

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
 #include "base/file.hpp"
 #include "base/json.hpp"
@@ -44,7 +45,7 @@ void settle_trust(Context& context, const LoginOptions& options) {
   const std::string answer =
       ask_line(context.server + " is not known yet. It presents the authority\n  " + probe.ca_name +
                "\n  SHA-256 of its key: " + probe.fingerprint() +
-               "\nCompare with what `rap-control-plane init` printed. Trust it? (yes/no) ");
+               "\nAsk the owner whether that is the platform CA. Trust it? (yes/no) ");
   if (answer != "yes") {
     throw Failure(Exit::unauthorized, "the server was not trusted",
                   "get the CA's certificate from the owner and give it as --ca-file");

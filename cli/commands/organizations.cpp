@@ -1,6 +1,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
 #include "cli/cli.hpp"
 #include "cli/prompt.hpp"

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
 #include "base/bytes.hpp"
 #include "base/file.hpp"
@@ -128,8 +129,8 @@ void add_resource(CLI::App& app, Cli& cli) {
       throw Failure(Exit::usage, "nothing to change",
                     "give --name, --target, --secret or --options");
     const ApiResponse now = cli.api().send({"GET", path, {}, {}});
-    const ApiResponse changed = cli.api().send({"PATCH", path, json::value(body), now.etag});
-    cli.done("changed resource " + o->resource, changed.body);
+    const ApiResponse changed = cli.api().send({"PATCH", path, json::serialize(body), now.etag});
+    cli.done("changed resource " + o->resource, json::parse(changed.body));
   });
   CLI::App& remove = named(add_command(resource, "delete", "Delete a resource"));
   remove.add_option("--organization", o->organization,

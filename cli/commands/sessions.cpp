@@ -2,6 +2,7 @@
 #include <memory>
 
 #include <CLI/CLI.hpp>
+#include <boost/json.hpp>
 
 #include "base/json.hpp"
 #include "base/net/net_error.hpp"

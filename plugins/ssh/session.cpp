@@ -10,7 +10,7 @@ constexpr std::size_t kReadyMax = 256 * 1024;
 // One frame; a multiple of what sshd sends, well under the 1 MiB of the frame protocol.
 constexpr std::size_t kFrameMax = 128 * 1024;
 // The longest escape sequence that is passed on whole (pictures and clipboard texts are long).
-constexpr std::size_t kSequenceMax = 1024 * 1024;
+constexpr std::size_t kSequenceMax = 512 * 1024;
 
 ConnectionWant connection_want(const rap_session_want& want) {
   return {std::string(view(want.target)), std::string(view(want.secret_ref)),
@@ -41,8 +41,13 @@ void SshSession::attach(const rap_attach& who) {
     screen_.take_replies();
     if (who.width > 0 && who.height > 0) resize(who.width, who.height, who.dpi);
   }
-  repaint();
-  send();
+  // The screen has seen exactly what was emitted, so the picture fits in here. What is emitted now
+  // is for this attachment alone: output that waits must go on waiting, it is for everybody.
+  picture_ = screen_.repaint();
+  picture_sent_ = 0;
+  const bool was_blocked = blocked_;
+  send_picture();
+  blocked_ = was_blocked || !picture_.empty();
 }
 
 void SshSession::detach(std::uint64_t attach_id) {
@@ -79,23 +84,21 @@ void SshSession::on_failed(rap_result code, const std::string& why) {
 }
 
 std::size_t SshSession::output_room() {
-  const std::size_t waiting = ready_ - sent_;
+  const std::size_t waiting = held_from() - sent_;
   return blocked_ || waiting >= kReadyMax ? 0 : kReadyMax - waiting;
 }
 
 void SshSession::on_output(std::string_view bytes) {
-  const std::size_t held_from = ready_;
   const std::size_t before = output_.size();
   output_.append(bytes);
   const std::size_t safe = boundary_.advance(bytes);
-  if (safe > 0) ready_ = before + safe;
-  if (output_.size() - ready_ > kSequenceMax) {
+  if (safe > 0) marks_.push_back(before + safe);
+  if (output_.size() - held_from() > kSequenceMax) {
     // Not a sequence but an attack or a broken program: cancelled, so that all terminals agree.
     output_ += '\030';
     boundary_.reset();
-    ready_ = output_.size();
+    marks_.push_back(output_.size());
   }
-  screen_.write(std::string_view(output_).substr(held_from, ready_ - held_from));
 }
 
 void SshSession::on_output_pause() {
@@ -105,44 +108,57 @@ void SshSession::on_output_pause() {
   if (!replies.empty()) connection_.write(replies);
 }
 
-// Puts a picture of the screen in the place of all output that waits: the screen has seen it.
-void SshSession::repaint() {
-  std::string held = output_.substr(ready_);
-  output_ = screen_.repaint();
-  sent_ = 0;
-  ready_ = output_.size();
-  output_ += held;
-  key_ = true;
+// False when the host is busy.
+bool SshSession::emit_output(const char* data, std::size_t size, unsigned flags) {
+  rap_frame frame{};
+  frame.channel = RAP_CH_TERMINAL;
+  frame.flags = static_cast<std::uint16_t>(flags);
+  frame.data = data;
+  frame.len = size;
+  const auto emitted = emit({&frame, 1});
+  blocked_ = emitted.result == RAP_E_BUSY;
+  if (!blocked_) check(emitted.result, "the host does not take output");
+  return !blocked_;
+}
+
+void SshSession::send_picture() {
+  while (picture_sent_ < picture_.size()) {
+    const std::size_t size = std::min(picture_.size() - picture_sent_, kFrameMax);
+    const bool last = picture_sent_ + size == picture_.size();
+    const unsigned flags = (picture_sent_ == 0 ? RAP_FRAME_KEY : 0u) | (last ? RAP_FRAME_END : 0u);
+    if (!emit_output(picture_.data() + picture_sent_, size, flags)) return;
+    picture_sent_ += size;
+  }
+  picture_.clear();
+  picture_sent_ = 0;
 }
 
 void SshSession::send() {
-  while (!blocked_ && sent_ < ready_) {
-    rap_frame frame{};
-    frame.channel = RAP_CH_TERMINAL;
-    frame.len = std::min(ready_ - sent_, kFrameMax);
-    frame.data = output_.data() + sent_;
-    frame.flags = key_ ? RAP_FRAME_KEY : 0;
-    if (sent_ + frame.len == ready_) frame.flags |= RAP_FRAME_END;
-    const auto emitted = emit({&frame, 1});
-    if (emitted.result == RAP_E_BUSY) {
-      blocked_ = true;
-      break;
+  if (!blocked_) send_picture();
+  while (!blocked_ && !marks_.empty()) {
+    // As much as fits into a frame, but at least up to the next mark.
+    std::size_t to = marks_.front();
+    while (marks_.size() > 1 && marks_[1] - sent_ <= kFrameMax) {
+      marks_.pop_front();
+      to = marks_.front();
     }
-    check(emitted.result, "the host does not take output");
-    key_ = false;
-    sent_ += frame.len;
+    const std::string_view piece(output_.data() + sent_, to - sent_);
+    if (!emit_output(piece.data(), piece.size(), RAP_FRAME_END)) return;
+    screen_.write(piece);
+    marks_.pop_front();
+    sent_ = to;
   }
-  if (sent_ == ready_) {
-    output_.erase(0, ready_);
-    sent_ = ready_ = 0;
-    if (end_) report_end();
-  }
+  if (blocked_ || !marks_.empty()) return;
+  output_.erase(0, sent_);
+  sent_ = 0;
+  if (end_) report_end();
 }
 
 void SshSession::on_closed(rap_result code, const std::string& why,
                            std::optional<int> exit_status) {
   end_ = End{code, why, exit_status};
-  ready_ = output_.size();  // half a sequence is all there will be
+  // Half a sequence is all there will be; the picture of it does not matter any more.
+  if (output_.size() > held_from()) marks_.push_back(output_.size());
   send();
 }
 

@@ -2,6 +2,7 @@
 // people.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
@@ -49,7 +50,9 @@ class SshSession final : public rap::Session, private ConnectionUser {
     std::optional<int> exit_status;
   };
 
-  void repaint();
+  std::size_t held_from() const { return marks_.empty() ? sent_ : marks_.back(); }
+  bool emit_output(const char* data, std::size_t size, unsigned flags);
+  void send_picture();
   void send();
   void report_end();
 
@@ -57,12 +60,14 @@ class SshSession final : public rap::Session, private ConnectionUser {
   Counters& counters_;
   Screen screen_;
   OutputBoundary boundary_;
-  // Output not yet emitted: [sent_, ready_) may go now, the rest waits for the end of an escape
-  // sequence or character.
+  // Output not yet emitted begins at sent_. It may be cut at marks_ only; what is behind the last
+  // one waits for the end of an escape sequence or character.
   std::string output_;
   std::size_t sent_ = 0;
-  std::size_t ready_ = 0;
-  bool key_ = false;      // the next frame begins a repaint
+  std::deque<std::size_t> marks_;
+  // A picture of the screen that is not yet emitted whole; goes before output_.
+  std::string picture_;
+  std::size_t picture_sent_ = 0;
   bool blocked_ = false;  // until writable()
   std::set<std::uint64_t> controllers_;
   std::optional<End> end_;

@@ -112,17 +112,26 @@ TEST_F(SshSessionTest, NothingIsLostWhenTheHostIsBusy) {
   open();
   host_.output.clear();
   host_.busy_after = host_.terminal_bytes + 100'000;
-  host_.input("seq 1 200000; echo the-end\r");
+  host_.input("seq 1 200000; echo the''-end\r");
   for (int round = 0; round < 1000; ++round) {
     const bool full = host_.run([&] { return host_.terminal_bytes >= host_.busy_after; },
                                 std::chrono::milliseconds(1000));
     if (!full && host_.output.find("the-end\r\n") != std::string::npos) break;
+    // Somebody comes to look while the host is busy: only a picture is added.
+    if (round % 5 == 3) host_.attach(100 + round, RAP_ATTACH_VIEW);
     host_.busy_after = host_.terminal_bytes + 100'000;
     host_.writable();
   }
+  std::string output;
+  bool picture = false;
+  for (const SeenFrame& frame : host_.frames) {
+    if (frame.flags & RAP_FRAME_KEY) picture = true;
+    if (!picture) output += frame.data;
+    if (frame.flags & RAP_FRAME_END) picture = false;
+  }
   std::string expected;
   for (int i = 1; i <= 200000; ++i) expected += std::to_string(i) + "\r\n";
-  EXPECT_NE(host_.output.find(expected + "the-end\r\n"), std::string::npos);
+  EXPECT_NE(output.find(expected + "the-end\r\n"), std::string::npos);
 }
 
 TEST_F(SshSessionTest, RefusesAHostKeyThatIsNotListed) {

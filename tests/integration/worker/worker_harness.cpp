@@ -100,7 +100,7 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
   manifest.version = "1.0.0";
   manifest.release_seq = 1;
   manifest.abi_major = 1;
-  manifest.dt_needed = {"libc.so.6"};
+  manifest.dt_needed = options.dt_needed;
   loader::ManifestVariant variant;
   variant.os = "linux";
   variant.arch = loader::this_arch();

@@ -32,6 +32,7 @@ struct LoadOptions {
   std::vector<std::string> roles = {"zoo-worker"};
   std::vector<std::string> needs = {"rap.host.session/1"};
   std::vector<std::string> wants = {"rap.host.log/1", "rap.host.loop/1"};
+  std::vector<std::string> dt_needed = {"libc.so.6"};
 };
 
 class TestWorker {

@@ -55,8 +55,8 @@ TEST_F(ConfigTest, IsWhereTheEnvironmentSays) {
   ::setenv("XDG_CONFIG_HOME", "/z", 1);
   EXPECT_EQ(config_dir(), "/z/rap");
   ::unsetenv("XDG_CONFIG_HOME");
-  ::setenv("HOME", "/home/me", 1);
-  EXPECT_EQ(config_dir(), "/home/me/.config/rap");
+  ::setenv("HOME", "/people/me", 1);
+  EXPECT_EQ(config_dir(), "/people/me/.config/rap");
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <clocale>
 
+#include <boost/json.hpp>
+
 namespace rap::cli {
 namespace {
 

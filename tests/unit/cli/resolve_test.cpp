@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include <boost/json.hpp>
+
 namespace rap::cli {
 namespace {
 
@@ -19,7 +21,7 @@ class FakeApi final : public Api {
     ++calls;
     const auto found = answers.find(request.path);
     if (found == answers.end()) throw_api_failure(request, 404, "");
-    return {json::parse(found->second), ""};
+    return {found->second, ""};
   }
 };
 
