@@ -209,6 +209,53 @@ TEST(Sandbox, TheAnchorExitsAsTheInnerProcessDoes) {
   EXPECT_TRUE(WIFSIGNALED(killed.status));
 }
 
+bool write_file(const char* path, const std::string& text) {
+  const int fd = open(path, O_WRONLY | O_CLOEXEC);
+  const bool done = fd >= 0 && write(fd, text.data(), text.size()) > 0;
+  if (fd >= 0) close(fd);
+  return done;
+}
+
+// In a user namespace of its own, where the administrator forbids any further one.
+bool forbid_user_namespaces() {
+  const std::string uid = "0 " + std::to_string(geteuid()) + " 1";
+  return unshare(CLONE_NEWUSER) == 0 && write_file("/proc/self/setgroups", "deny") &&
+         write_file("/proc/self/uid_map", uid) &&
+         write_file("/proc/sys/user/max_user_namespaces", "0");
+}
+
+TEST(Sandbox, DegradesHonestlyWhereUserNamespacesAreForbidden) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    std::string text = "absent";
+    if (forbid_user_namespaces()) {
+      text = run_in_sandbox([](Entered& entered) -> std::string {
+               auto two = sandbox::StageTwo::prepare();
+               if (!two || !sandbox::stage_one(entered.report) || !two->apply(entered.report)) {
+                 return "stages";
+               }
+               return layers_text(entered.report) + attempts();
+             }).text;
+    }
+    (void)!write(ends[1], text.data(), text.size());
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string text(8192, '\0');
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(0, read(ends[0], text.data(), 8192))));
+  close(ends[0]);
+  waitpid(child, nullptr, 0);
+  if (text == "absent") GTEST_SKIP() << "this host has no user namespaces to begin with";
+  EXPECT_NE(text.find("layer userns absent (unshare"), std::string::npos) << text;
+  for (const char* denied : {"inet-socket", "fork", "exec", "ptrace", "memfd", "map-exec",
+                             "unshare", "mount", "bpf", "kill-all"}) {
+    EXPECT_EQ(value_of(text, denied), "EPERM") << denied;
+  }
+  EXPECT_NE(value_of(text, "read-shadow"), "ok");
+}
+
 TEST(Sandbox, TheInnerProcessDiesWithTheAnchor) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
