@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string>
 
+#include "password_server.hpp"
 #include "plugins/ssh/screen.hpp"
 #include "sshd.hpp"
 #include "test_host.hpp"
@@ -203,6 +204,42 @@ TEST_F(SshSessionTest, KeepaliveDoesNotDisturb) {
   host_.run([this] { return host_.closed.has_value(); }, std::chrono::milliseconds(6500));
   EXPECT_FALSE(host_.closed) << host_.closed->second;
   EXPECT_TRUE(host_.type("echo alive$((1))", "alive1"));
+}
+
+std::string password_options(const PasswordServer& server) {
+  return R"({"user":"ada","auth":"password","known_hosts":[")" + server.host_key() + "\"]}";
+}
+
+TEST_F(SshSessionTest, LogsInWithAPasswordAskedForInEitherWay) {
+  for (const auto ask : {PasswordServer::Ask::password, PasswordServer::Ask::one_prompt}) {
+    PasswordServer server(ask, "correct horse");
+    TestHost host(RAP_SSH_PLUGIN);
+    host.attached = true;
+    host.port = server.port();
+    host.secret = "correct horse";
+    ASSERT_EQ(host.open(password_options(server)), RAP_PENDING) << host.last_failure;
+    ASSERT_TRUE(
+        host.run([&] { return host.closed.has_value() || (host.opened && host.opened->first); }));
+    EXPECT_EQ(host.opened->first, RAP_OK) << host.opened->second;
+    EXPECT_EQ(host.output, "welcome\r\n");
+    EXPECT_EQ(host.control, R"({"type":"exit","exit_status":5})");
+  }
+}
+
+TEST_F(SshSessionTest, SaysWhenThePasswordIsWrongOrNotEnough) {
+  for (const auto& [ask, words] :
+       {std::pair{PasswordServer::Ask::password, "refused the password"},
+        {PasswordServer::Ask::one_prompt, "refused the password"},
+        {PasswordServer::Ask::two_prompts, "asks for more than the password"}}) {
+    PasswordServer server(ask, "correct horse");
+    TestHost host(RAP_SSH_PLUGIN);
+    host.port = server.port();
+    host.secret = "battery";
+    ASSERT_EQ(host.open(password_options(server)), RAP_PENDING);
+    ASSERT_TRUE(host.run([&] { return host.opened.has_value(); }));
+    EXPECT_EQ(host.opened->first, RAP_E_AUTH);
+    EXPECT_NE(host.opened->second.find(words), std::string::npos) << host.opened->second;
+  }
 }
 
 // Not a test: `ssh_session_test --gtest_also_run_disabled_tests --gtest_filter=*Throughput*`.
