@@ -46,7 +46,9 @@ int bio_read(BIO* bio, char* into, int size) {
 int bio_write(BIO* bio, const char* from, int size) {
   auto& buffers = *static_cast<Buffers*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  buffers.out.insert(buffers.out.end(), from, from + size);
+  // As unsigned bytes: between different types the library copies one by one instead of by block.
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(from);
+  buffers.out.insert(buffers.out.end(), bytes, bytes + size);
   return size;
 }
 

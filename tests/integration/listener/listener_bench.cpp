@@ -21,16 +21,21 @@ namespace {
 using namespace rap;
 using Steady = std::chrono::steady_clock;
 
-double cpu_of(pid_t pid) {
+struct Cpu {
+  double user = 0;
+  double system = 0;
+};
+
+Cpu cpu_of(pid_t pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
   std::string text((std::istreambuf_iterator<char>(stat)), {});
   std::istringstream rest(text.substr(text.rfind(')') + 2));
   std::string skip;
   for (int i = 0; i < 11; ++i) rest >> skip;
-  double user = 0;
-  double system = 0;
-  rest >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  Cpu out;
+  rest >> out.user >> out.system;
+  const auto ticks = static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return Cpu{out.user / ticks, out.system / ticks};
 }
 
 double own_thread_cpu() {
@@ -84,16 +89,17 @@ int main(int argc, char** argv) {
       sent += static_cast<std::size_t>(n);
     }
   });
-  const double listener_before = cpu_of(node.pid());
+  const Cpu before = cpu_of(node.pid());
   const double client_before = own_thread_cpu();
   const auto begin = Steady::now();
   test::run_task(io, drain_all(**stream, total));
   const double seconds = std::chrono::duration<double>(Steady::now() - begin).count();
   const double gigabytes = static_cast<double>(total) / 1e9;
   source.join();
-  std::printf("down: %.0f MB/s, listener %.2f cpu-s/GB, client %.2f cpu-s/GB\n",
-              static_cast<double>(total) / 1e6 / seconds,
-              (cpu_of(node.pid()) - listener_before) / gigabytes,
+  const Cpu after = cpu_of(node.pid());
+  std::printf("down: %.0f MB/s; cpu-s/GB: listener %.2f user %.2f system, client %.2f\n",
+              static_cast<double>(total) / 1e6 / seconds, (after.user - before.user) / gigabytes,
+              (after.system - before.system) / gigabytes,
               (own_thread_cpu() - client_before) / gigabytes);
 
   std::thread echo([&] {
