@@ -147,7 +147,8 @@ TEST_F(ListenerTest, SaysWhyItRefuses) {
   garbage.lease = "garbage";
   EXPECT_EQ(refusal(garbage).code, Errc::malformed);
   garbage = node.client_options();
-  garbage.lease[garbage.lease.size() - 10] ^= 1;
+  char& digit = garbage.lease[garbage.lease.size() - 10];
+  digit = digit == 'A' ? 'B' : 'A';
   EXPECT_EQ(refusal(garbage).code, Errc::bad_signature);
   garbage = node.client_options();
   garbage.session_id = "not-a-session";
