@@ -45,7 +45,8 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
           context, logs_,
           [this](std::int64_t id, ipc::JsonPtr claims, Fd stream) {
             broker_.on_stream(id, std::move(claims), std::move(stream));
-          })),
+          },
+          [this] { beat_now_.set(); })),
       broker_({context, control_, events_, workloads_, *listener_, [this] { return applied_; },
                [this] { return sync(SyncInput::Scope::director_only); }}),
       sync_wanted_(context.executor),
@@ -321,6 +322,10 @@ net::Task<Result<std::chrono::milliseconds>> Agent::send_heartbeat() {
 
 net::Task<void> Agent::heartbeat_loop() {
   Backoff backoff(seconds(1), context_.config.heartbeat_max);
+  // A node that was restarted must not say for a moment that it cannot be reached.
+  for (int i = 0; i < 60 && applied_ != nullptr && mesh_endpoint().empty(); ++i) {
+    co_await net::sleep_for(net::milliseconds(50));
+  }
   while (true) {
     beat_now_.reset();
     auto sent = co_await send_heartbeat();

@@ -64,6 +64,7 @@ class Sync {
     if (Status read = read_snapshots(director); !read) return fail(std::move(read.error()));
     collect_releases(director);
     if (Status kept = keep(); !kept) return fail(std::move(kept.error()));
+    drop_unused_artifacts();
     SyncOutput out;
     out.applied = std::make_shared<const Applied>(std::move(next_));
     out.warnings = std::move(warnings_);
@@ -244,6 +245,22 @@ class Sync {
       if (Status written = write_floor(input_.state.floor(), raised); !written) return written;
     }
     return write_applied(input_.state.applied(), next_);
+  }
+
+  // Keeps what is assigned now, and what was until now for workers that are just being started.
+  // Those that run have their own sealed copy.
+  void drop_unused_artifacts() {
+    std::set<std::string> keep;
+    for (const auto& [key, release] : next_.releases) {
+      if (!release) return;  // which bytes it needs is not known
+      keep.insert(release->artifact_sha256);
+    }
+    if (input_.previous != nullptr) {
+      for (const auto& [key, release] : input_.previous->releases) {
+        if (release) keep.insert(release->artifact_sha256);
+      }
+    }
+    store_.collect([&](const std::string& sha256_hex) { return keep.contains(sha256_hex); });
   }
 
   const SyncInput& input_;

@@ -27,10 +27,12 @@ std::uint64_t random_number() {
 
 }  // namespace
 
-MeshListener::MeshListener(Context& context, LogCapture& logs, OnStream on_stream)
+MeshListener::MeshListener(Context& context, LogCapture& logs, OnStream on_stream,
+                           std::function<void()> changed)
     : context_(context),
       logs_(logs),
       on_stream_(std::move(on_stream)),
+      changed_(std::move(changed)),
       policy_(RestartLimits{.restarts_max = context.config.restarts_max,
                             .window = context.config.restart_window}),
       wake_(context.executor) {}
@@ -44,6 +46,7 @@ void MeshListener::set(WorkloadState state, std::string detail) {
   log::write(state == WorkloadState::failed ? log::Level::error : log::Level::info,
              "listener state",
              {{"state", name(state_)}, {"detail", detail_}, {"endpoint", endpoint_}});
+  if (changed_) changed_();
 }
 
 Status MeshListener::adopt(InstanceRecord record) {
@@ -164,7 +167,10 @@ net::Task<Status> MeshListener::send_configuration() {
   std::vector<Fd> none;
   auto answer = co_await process_->call(body, std::move(none), kCallTimeout);
   if (!answer) co_return fail(answer.error(), "listener");
-  endpoint_ = json_string_or_none(*answer->body, "endpoint").value_or("");
+  std::string endpoint = json_string_or_none(*answer->body, "endpoint").value_or("");
+  const bool other = endpoint != endpoint_;
+  endpoint_ = std::move(endpoint);
+  if (other && changed_) changed_();
   co_return Status();
 }
 

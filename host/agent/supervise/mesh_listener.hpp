@@ -30,7 +30,9 @@ class MeshListener : public std::enable_shared_from_this<MeshListener> {
   // refuse().
   using OnStream = std::function<void(std::int64_t id, ipc::JsonPtr claims, Fd stream)>;
 
-  MeshListener(Context& context, LogCapture& logs, OnStream on_stream);
+  // `changed`: state or endpoint are other ones; may be empty.
+  MeshListener(Context& context, LogCapture& logs, OnStream on_stream,
+               std::function<void()> changed);
   ~MeshListener();
 
   Status adopt(InstanceRecord record);
@@ -65,6 +67,7 @@ class MeshListener : public std::enable_shared_from_this<MeshListener> {
   Context& context_;
   LogCapture& logs_;
   OnStream on_stream_;
+  std::function<void()> changed_;
   RestartPolicy policy_;
   std::unique_ptr<Process> process_;
   std::optional<ListenerSettings> settings_;

@@ -70,8 +70,8 @@ struct Life {
             {[] {}, [this] { ++artifact_bad; },
              [this](std::string session, ExitInfo how) { broker->session_exited(session, how); },
              [this](const std::string& zygote) { return broker->sessions_in(zygote); }}),
-        listener(
-            std::make_shared<MeshListener>(context, logs, [](std::int64_t, ipc::JsonPtr, Fd) {})) {
+        listener(std::make_shared<MeshListener>(
+            context, logs, [](std::int64_t, ipc::JsonPtr, Fd) {}, nullptr)) {
     SessionBroker::Parts parts{context,
                                control,
                                events,
