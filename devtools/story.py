@@ -175,13 +175,13 @@ def session_path(steps, platform):
 
     with steps.step("attach again: the same shell"):
         second = attach(platform, session_id)
-        same_shell(second, pid)
+        attached_to(second, pid)
 
     with steps.step("a second terminal takes it over; the first is told who") as step:
         third = attach(platform, session_id)
         told = second.expect(r"(?i)taken over by ([^\n]+)", SESSION_S, "who took it over")
         second.wait(SESSION_S)
-        same_shell(third, pid)
+        attached_to(third, pid)
         step.detail = told.group(0).strip()
 
     with steps.step("watch read-only with --view"):
@@ -208,7 +208,7 @@ def session_path(steps, platform):
         third.kill9()
         wait_state(platform, session_id, "detached", 30)
         fourth = attach(platform, session_id)
-        same_shell(fourth, pid)
+        attached_to(fourth, pid)
 
     with steps.step("terminate ends it, also on the target"):
         platform.rapctl("session", "terminate", session_id)
@@ -229,8 +229,13 @@ def session_path(steps, platform):
         step.detail = f"{verdict.get('events', verdict.get('checked', '?'))} events"
 
 
+def attached_to(terminal, pid):
+    """A new attachment shows a screen at once, and it is the same shell."""
+    terminal.expect(r"\S", SESSION_S, "a screen")
+    same_shell(terminal, pid)
+
+
 def same_shell(terminal, pid):
-    terminal.expect(r".", SESSION_S, "a screen")
     now = shell_pid(terminal)
     if now != pid:
         raise Failed(f"another shell: pid {now}, it was {pid}")

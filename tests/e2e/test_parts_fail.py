@@ -42,7 +42,7 @@ class PartsFail(EndToEnd):
             self.platform.redis.start()
             wait_until(lambda: self.api.raw("GET", "/readyz")[0] == 200, 30, "ready again")
             with story.attach(self.platform, session) as again:
-                story.same_shell(again, pid)
+                story.attached_to(again, pid)
         node = wait_until(lambda: self.platform.node.online(), 30, "presence rebuilt from heartbeats")
         self.assertEqual(node["presence"], "online")
 
@@ -86,7 +86,7 @@ class PartsFail(EndToEnd):
             self.still_the_same(terminal, pid)
             session = story.only_session(self.platform)["id"]
             with story.attach(self.platform, session) as again:
-                story.same_shell(again, pid)
+                story.attached_to(again, pid)
 
     def test_worker_killed(self):
         """The session is lost and says so; the node, its zygote and the next session are not."""
