@@ -36,7 +36,7 @@ class FullDisk(EndToEnd):
         name = "disk-" + secrets.token_hex(3)
         organization = self.api.post("/v1/organizations", {"name": name, "slug": name})["id"]
         assignment = node.assign("ssh-worker", organization)
-        self.addCleanup(lambda: self.api.delete(f"/v1/role-assignments/{assignment}"))
+        self.addCleanup(lambda: self.api.post(f"/v1/nodes/{node.id}/revoke", {"reason": "end of the test"}))
 
         def complains():
             workload = node.workload(assignment)
@@ -53,4 +53,3 @@ class FullDisk(EndToEnd):
 
         subprocess.run(inside + ["rm", str(filler)], check=True)
         node.wait_workload(assignment, story.RUNNING, 90)
-        self.api.post(f"/v1/nodes/{node.id}/revoke", {"reason": "end of the test"})
