@@ -45,10 +45,10 @@ class Terminal:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        pending = b""
+        fd, pending = self._fd, b""
         while True:
             try:
-                data = os.read(self._fd, 65536)
+                data = os.read(fd, 65536)
             except OSError:
                 data = b""
             if not data:
