@@ -1,8 +1,9 @@
 // rap-control-plane: command line only; app/ does the work.
+#include <fmt/format.h>
+
 #include <iostream>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "controlplane/app/init.hpp"
@@ -35,7 +36,8 @@ int main(int argc, char** argv) {
   auto* version = app.add_subcommand("version", "Print the version");
   auto* openapi = app.add_subcommand("openapi", "Print the OpenAPI document of this program");
   for (auto* command : {init, migrate, serve}) {
-    command->add_option("--config", config_path, "Configuration file (YAML)")->capture_default_str();
+    command->add_option("--config", config_path, "Configuration file (YAML)")
+        ->capture_default_str();
   }
   init->add_option("--owner-login", init_options.owner_login, "Login of the first owner");
   init->add_option("--owner-name", init_options.owner_name, "Name to show; the login when absent");

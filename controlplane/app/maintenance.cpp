@@ -70,8 +70,8 @@ void note_health(Tx& tx, SystemTime now) {
   const SystemTime limit = now - kSilentAfter;
   for (const Row& row : tx.query(kHealthChanged, {limit, kRowsPerRound})) {
     const bool healthy = row.time("received_at") > limit;
-    tx.query(kSetHealth, {row.text("cluster_id"), row.text("node_id"),
-                          healthy ? "healthy" : "silent"});
+    tx.query(kSetHealth,
+             {row.text("cluster_id"), row.text("node_id"), healthy ? "healthy" : "silent"});
     boost::json::object detail;
     detail["last_heartbeat_at"] = to_rfc3339(row.time("received_at"));
     audit(tx, Actor::system(), row.text("cluster_id"),

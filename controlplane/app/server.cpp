@@ -44,9 +44,10 @@ Status check_database(const Config& config) {
   bool strong = true;
   connection.run([&](Tx& tx) { strong = tx.query(kMyPower)[0].boolean("strong"); });
   if (strong) {
-    return fail(Errc::forbidden,
-                "postgres.url connects as a role that bypasses row level security; use the role that "
-                "init made");
+    return fail(
+        Errc::forbidden,
+        "postgres.url connects as a role that bypasses row level security; use the role that "
+        "init made");
   }
   return {};
 }
@@ -196,8 +197,8 @@ void Server::start() {
   impl_->tasks.spawn("heartbeats", impl_->heartbeats.run());
   impl_->tasks.spawn("maintenance", impl_->maintain());
   impl_->http->start();
-  log::info("serving", {{"address", impl_->http->local_address().text()},
-                        {"url", impl_->config.public_url}});
+  log::info("serving",
+            {{"address", impl_->http->local_address().text()}, {"url", impl_->config.public_url}});
 }
 
 net::HostPort Server::local_address() const {

@@ -1,10 +1,11 @@
 #include "controlplane/audit/audit.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
 #include <boost/json.hpp>
-#include <fmt/format.h>
 
 #include "base/crypto.hpp"
 #include "controlplane/audit/chain.hpp"
@@ -174,22 +175,37 @@ void audit(Tx& tx, const Actor& actor, std::string_view cluster, const AuditEven
   const Bytes stored = head[0].bytes("hash");
   std::copy(stored.begin(), stored.end(), previous.begin());
   const Sha256Digest hash = audit_hash(record, previous);
-  tx.query(kAppend, {record.chain_id, record.seq, record.event_id, record.at, record.authority_term,
-                     record.actor_kind, record.actor_id, record.actor_name, record.kind,
-                     record.subject, record.organization_id, record.detail, ByteView(previous),
-                     ByteView(hash)});
+  tx.query(kAppend,
+           {record.chain_id, record.seq, record.event_id, record.at, record.authority_term,
+            record.actor_kind, record.actor_id, record.actor_name, record.kind, record.subject,
+            record.organization_id, record.detail, ByteView(previous), ByteView(hash)});
   tx.query(kMoveHead, {record.chain_id, record.seq, ByteView(hash)});
 }
 
 void add_audit_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/clusters/{id}/audit-events", Who::owner,
-                    "Audit events of a cluster; of the installation itself under the id \"platform\"",
-                    {200, 404}, list_of_cluster, {}, {"limit", "cursor"}});
-  routes.push_back({"GET", "/v1/clusters/{id}/audit-events/verify", Who::owner,
-                    "Checks the hash chain of a cluster's audit events", {200, 404}, verify_chain});
-  routes.push_back({"GET", "/v1/organizations/{id}/audit-events", Who::person,
-                    "Audit events that concern an organization", {200, 403, 404},
-                    list_of_organization, {}, {"limit", "cursor"}});
+  routes.push_back(
+      {"GET",
+       "/v1/clusters/{id}/audit-events",
+       Who::owner,
+       "Audit events of a cluster; of the installation itself under the id \"platform\"",
+       {200, 404},
+       list_of_cluster,
+       {},
+       {"limit", "cursor"}});
+  routes.push_back({"GET",
+                    "/v1/clusters/{id}/audit-events/verify",
+                    Who::owner,
+                    "Checks the hash chain of a cluster's audit events",
+                    {200, 404},
+                    verify_chain});
+  routes.push_back({"GET",
+                    "/v1/organizations/{id}/audit-events",
+                    Who::person,
+                    "Audit events that concern an organization",
+                    {200, 403, 404},
+                    list_of_organization,
+                    {},
+                    {"limit", "cursor"}});
 }
 
 }  // namespace rap::cp

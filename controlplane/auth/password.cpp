@@ -1,8 +1,8 @@
 #include "controlplane/auth/password.hpp"
 
-#include <stdexcept>
-
 #include <argon2.h>
+
+#include <stdexcept>
 
 #include "base/crypto.hpp"
 #include "controlplane/http/problem.hpp"
@@ -23,10 +23,11 @@ constexpr std::size_t kWaitingMax = 100;
 
 std::string hash_password(std::string_view password) {
   const Bytes salt = random_bytes(kSalt);
-  std::string encoded(argon2_encodedlen(kPasses, kMemoryKib, kLanes, kSalt, kHash, Argon2_id), '\0');
-  const int result = argon2id_hash_encoded(kPasses, kMemoryKib, kLanes, password.data(),
-                                           password.size(), salt.data(), salt.size(), kHash,
-                                           encoded.data(), encoded.size());
+  std::string encoded(argon2_encodedlen(kPasses, kMemoryKib, kLanes, kSalt, kHash, Argon2_id),
+                      '\0');
+  const int result =
+      argon2id_hash_encoded(kPasses, kMemoryKib, kLanes, password.data(), password.size(),
+                            salt.data(), salt.size(), kHash, encoded.data(), encoded.size());
   if (result != ARGON2_OK) throw std::runtime_error(argon2_error_message(result));
   encoded.resize(encoded.find('\0'));
   return encoded;
@@ -38,7 +39,8 @@ bool verify_password(std::string_view password, const std::string& encoded) {
 
 Status check_password_choice(std::string_view password) {
   if (password.size() < kPasswordMin) return fail(Errc::invalid, "a password has 10 bytes or more");
-  if (password.size() > kPasswordMax) return fail(Errc::invalid, "a password has 256 bytes or less");
+  if (password.size() > kPasswordMax)
+    return fail(Errc::invalid, "a password has 256 bytes or less");
   return {};
 }
 
@@ -71,7 +73,7 @@ net::Task<bool> PasswordHasher::verify(std::string password, std::string encoded
     return same;
   };
   const bool same = co_await net::run_blocking(pool_, std::move(work));
-  co_return same && exists;
+  co_return same&& exists;
 }
 
 }  // namespace rap::cp

@@ -105,7 +105,8 @@ void check_second_factor(const Call& call, Tx& tx, const LoginRow& user) {
   if (!user.totp) return;
   const auto code = call.text_or_none("totp");
   if (!code) throw Problem(401, "totp_required", "send the code of the authenticator as totp");
-  const Secret secret = require(call.services->sealer.open(user.totp_secret, totp_context(user.id)));
+  const Secret secret =
+      require(call.services->sealer.open(user.totp_secret, totp_context(user.id)));
   const auto step = check_totp(secret.bytes(), *code, call.now, user.last_step);
   if (!step || tx.query(kUseTotpStep, {user.id, *step}).affected() == 0) {
     throw Problem(401, "unauthorized", "login, password or code is wrong");
@@ -143,8 +144,8 @@ net::Task<Reply> login(const Call& call) {
       needs_code = problem.code == "totp_required";
     }
   } else {
-    refused = std::make_exception_ptr(
-        Problem(401, "unauthorized", "login, password or code is wrong"));
+    refused =
+        std::make_exception_ptr(Problem(401, "unauthorized", "login, password or code is wrong"));
   }
   if (refused) {
     // Asking for the code is not a failure: the password was right.
@@ -173,8 +174,8 @@ Reply logout(const Call& call, Tx& tx) {
 }
 
 Reply whoami(const Call& call, Tx&) {
-  boost::json::object body =
-      user_json(call.person.id.str(), call.person.login, call.person.display_name, call.person.owner);
+  boost::json::object body = user_json(call.person.id.str(), call.person.login,
+                                       call.person.display_name, call.person.owner);
   boost::json::array memberships;
   for (const auto& membership : call.person.memberships) {
     boost::json::object entry;
@@ -219,8 +220,7 @@ Reply confirm_totp(const Call& call, Tx& tx) {
 
 std::string normal_login(std::string_view text) {
   std::string out;
-  for (const char c : text)
-    out += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  for (const char c : text) out += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
   while (!out.empty() && out.back() == ' ') out.pop_back();
   while (!out.empty() && out.front() == ' ') out.erase(0, 1);
   return out;
@@ -259,17 +259,29 @@ void authenticate_person(Call& call, Tx& tx) {
 }
 
 void add_auth_routes(std::vector<Route>& routes) {
-  routes.push_back({"POST", "/v1/auth/login", Who::anyone, "Log in; answers a token for 12 hours",
-                    {200, 401, 429}, TaskHandler(login),
+  routes.push_back({"POST",
+                    "/v1/auth/login",
+                    Who::anyone,
+                    "Log in; answers a token for 12 hours",
+                    {200, 401, 429},
+                    TaskHandler(login),
                     {text_field("login", 1, 100), text_field("password", 1, kPasswordMax),
                      optional_text("totp", 10)}});
   routes.push_back({"POST", "/v1/auth/logout", Who::person, "End this session", {204}, logout});
-  routes.push_back({"GET", "/v1/auth/whoami", Who::person, "Who I am and where I belong", {200},
-                    whoami});
-  routes.push_back({"POST", "/v1/auth/totp", Who::person, "Begin to use an authenticator",
-                    {200, 409}, begin_totp});
-  routes.push_back({"POST", "/v1/auth/totp/confirm", Who::person,
-                    "Require the authenticator from now on", {200, 409}, confirm_totp,
+  routes.push_back(
+      {"GET", "/v1/auth/whoami", Who::person, "Who I am and where I belong", {200}, whoami});
+  routes.push_back({"POST",
+                    "/v1/auth/totp",
+                    Who::person,
+                    "Begin to use an authenticator",
+                    {200, 409},
+                    begin_totp});
+  routes.push_back({"POST",
+                    "/v1/auth/totp/confirm",
+                    Who::person,
+                    "Require the authenticator from now on",
+                    {200, 409},
+                    confirm_totp,
                     {text_field("code", 6, 10)}});
 }
 

@@ -58,7 +58,7 @@ net::Task<void> LoginThrottle::add(std::string key) {
 net::Task<bool> LoginThrottle::may_try(std::string login, std::string address) {
   const int pair = co_await count(pair_key(login, address));
   const int account = co_await count(key_of("account", login));
-  co_return pair < kFailuresPerPair && account < kFailuresPerAccount;
+  co_return pair < kFailuresPerPair&& account < kFailuresPerAccount;
 }
 
 net::Task<void> LoginThrottle::failed(std::string login, std::string address) {

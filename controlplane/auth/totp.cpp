@@ -1,10 +1,10 @@
 #include "controlplane/auth/totp.hpp"
 
-#include <stdexcept>
-
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+
+#include <stdexcept>
 
 #include "base/net/http.hpp"
 
@@ -20,10 +20,9 @@ std::string totp_code(ByteView secret, std::int64_t step, int digits) {
     throw std::runtime_error("HMAC-SHA1");
   }
   const int offset = mac[19] & 0x0f;
-  const std::uint32_t number =
-      (static_cast<std::uint32_t>(mac[offset] & 0x7f) << 24) |
-      (static_cast<std::uint32_t>(mac[offset + 1]) << 16) |
-      (static_cast<std::uint32_t>(mac[offset + 2]) << 8) | mac[offset + 3];
+  const std::uint32_t number = (static_cast<std::uint32_t>(mac[offset] & 0x7f) << 24) |
+                               (static_cast<std::uint32_t>(mac[offset + 1]) << 16) |
+                               (static_cast<std::uint32_t>(mac[offset + 2]) << 8) | mac[offset + 3];
   std::uint32_t modulus = 1;
   for (int i = 0; i < digits; ++i) modulus *= 10;
   return fmt::format("{:0{}}", number % modulus, digits);

@@ -54,8 +54,8 @@ Reply create(const Call& call, Tx& tx) {
   if (!tx.query(kSlugTaken, {call.text("slug")}).empty()) {
     refuse(Errc::conflict, "a cluster with this slug exists");
   }
-  const Rows rows = tx.query(kInsert, {id, call.text("name"), call.text("slug"),
-                                       call.text_or_none("region")});
+  const Rows rows =
+      tx.query(kInsert, {id, call.text("name"), call.text("slug"), call.text_or_none("region")});
   call.services->cluster_keys.create(tx, id, call.now);
   tx.query(kAnnounce, {id});
   boost::json::object detail;
@@ -82,7 +82,8 @@ Reply update(const Call& call, Tx& tx) {
   require_match(call, before[0].integer("revision"));
   const Row& old = before[0];
   const auto region = call.has("region") ? call.text_or_none("region") : old.text_or_none("region");
-  const auto metadata = call.has("metadata") ? call.object("metadata") : old.json("metadata").as_object();
+  const auto metadata =
+      call.has("metadata") ? call.object("metadata") : old.json("metadata").as_object();
   const Rows rows = tx.query(
       kUpdate, {id, call.has("name") ? call.text("name") : old.text("name"), region, metadata});
   audit(tx, Actor::of(call.person), id.str(), {"cluster.changed", id.str()}, *call.body, call.now);
@@ -92,18 +93,27 @@ Reply update(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_cluster_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/clusters", Who::owner, "List clusters", {200}, list, {},
-                    {"limit", "cursor"}});
-  Route make{"POST", "/v1/clusters", Who::owner, "Create a cluster with its own authority and keys",
-             {201, 409}, create,
+  routes.push_back(
+      {"GET", "/v1/clusters", Who::owner, "List clusters", {200}, list, {}, {"limit", "cursor"}});
+  Route make{"POST",
+             "/v1/clusters",
+             Who::owner,
+             "Create a cluster with its own authority and keys",
+             {201, 409},
+             create,
              {text_field("name"), {"slug", FieldType::slug}, optional_text("region", 60)}};
   make.creates = true;
   make.changes_trust = true;
   routes.push_back(std::move(make));
   routes.push_back({"GET", "/v1/clusters/{id}", Who::owner, "One cluster", {200, 404}, get});
-  routes.push_back({"PATCH", "/v1/clusters/{id}", Who::owner, "Change a cluster",
-                    {200, 404, 412, 428}, update,
-                    {text_field("name", 1, kNameMax, Need::optional), optional_text("region", 60),
+  routes.push_back({"PATCH",
+                    "/v1/clusters/{id}",
+                    Who::owner,
+                    "Change a cluster",
+                    {200, 404, 412, 428},
+                    update,
+                    {text_field("name", 1, kNameMax, Need::optional),
+                     optional_text("region", 60),
                      {"metadata", FieldType::object, Need::optional}}});
 }
 

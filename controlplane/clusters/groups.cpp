@@ -118,8 +118,8 @@ Reply remove(const Call& call, Tx& tx) {
     refuse(Errc::conflict, "the group is not empty: move its nodes and groups first");
   }
   tx.query(kDelete, {id});
-  audit(tx, Actor::of(call.person), rows[0].text("cluster_id"), {"node_group.removed", id.str()}, {},
-        call.now);
+  audit(tx, Actor::of(call.person), rows[0].text("cluster_id"), {"node_group.removed", id.str()},
+        {}, call.now);
   Reply reply;
   reply.status = 204;
   return reply;
@@ -128,18 +128,37 @@ Reply remove(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_node_group_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/clusters/{id}/node-groups", Who::owner, "List node groups",
-                    {200, 404}, list, {}, {"limit", "cursor"}});
-  Route make{"POST", "/v1/clusters/{id}/node-groups", Who::owner, "Create a node group",
-             {201, 404, 409}, create, {text_field("name"), optional_text("parent_id", 40)}};
+  routes.push_back({"GET",
+                    "/v1/clusters/{id}/node-groups",
+                    Who::owner,
+                    "List node groups",
+                    {200, 404},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
+  Route make{"POST",
+             "/v1/clusters/{id}/node-groups",
+             Who::owner,
+             "Create a node group",
+             {201, 404, 409},
+             create,
+             {text_field("name"), optional_text("parent_id", 40)}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back({"PATCH", "/v1/node-groups/{id}", Who::owner, "Rename or move a node group",
-                    {200, 404, 409, 412, 428}, update,
-                    {text_field("name", 1, kNameMax, Need::optional),
-                     optional_text("parent_id", 40)}});
-  routes.push_back({"DELETE", "/v1/node-groups/{id}", Who::owner, "Remove an empty node group",
-                    {204, 404, 409}, remove});
+  routes.push_back(
+      {"PATCH",
+       "/v1/node-groups/{id}",
+       Who::owner,
+       "Rename or move a node group",
+       {200, 404, 409, 412, 428},
+       update,
+       {text_field("name", 1, kNameMax, Need::optional), optional_text("parent_id", 40)}});
+  routes.push_back({"DELETE",
+                    "/v1/node-groups/{id}",
+                    Who::owner,
+                    "Remove an empty node group",
+                    {204, 404, 409},
+                    remove});
 }
 
 }  // namespace rap::cp

@@ -43,9 +43,9 @@ T must(Result<T> result, const ClusterId& cluster) {
 
 void ClusterKeys::create(Tx& tx, const ClusterId& cluster, SystemTime now) {
   const auto ca = CertificateAuthority::make("RAP cluster " + cluster.str(), now);
-  tx.query(kStore, {cluster, "ca", ByteView(ca.spki_sha256()),
-                    sealer_.seal(ca.key_pem().bytes(), context(cluster, "ca")),
-                    ca.certificate_pem()});
+  tx.query(kStore,
+           {cluster, "ca", ByteView(ca.spki_sha256()),
+            sealer_.seal(ca.key_pem().bytes(), context(cluster, "ca")), ca.certificate_pem()});
   const auto make = [&](std::string_view purpose) {
     auto key = sign::Ed25519Key::generate();
     tx.query(kStore, {cluster, purpose, key.public_raw(),
@@ -58,8 +58,8 @@ void ClusterKeys::create(Tx& tx, const ClusterId& cluster, SystemTime now) {
   const auto snapshot = make("director-snapshot");
   const auto timestamp = make("director-timestamp");
   const sign::DirectorKeys keys{&targets, &snapshot, &timestamp};
-  tx.query(kStoreRoot, {cluster, must(sign::make_root({&root}, 1, keys, now + kDirectorRootLife),
-                                      cluster)});
+  tx.query(kStoreRoot,
+           {cluster, must(sign::make_root({&root}, 1, keys, now + kDirectorRootLife), cluster)});
 }
 
 std::shared_ptr<const ClusterKeyset> ClusterKeys::get(Tx& tx, const ClusterId& cluster) {
@@ -80,10 +80,10 @@ std::shared_ptr<const ClusterKeyset> ClusterKeys::get(Tx& tx, const ClusterId& c
   const auto key = [&](const char* purpose) {
     return must(sign::Ed25519Key::from_seed(secrets[purpose].bytes()), cluster);
   };
-  auto set = std::make_shared<const ClusterKeyset>(ClusterKeyset{
-      must(CertificateAuthority::load(ca_pem, std::move(secrets["ca"])), cluster), key("lease"),
-      key("director-root"), key("director-targets"), key("director-snapshot"),
-      key("director-timestamp"), root[0].text("document")});
+  auto set = std::make_shared<const ClusterKeyset>(
+      ClusterKeyset{must(CertificateAuthority::load(ca_pem, std::move(secrets["ca"])), cluster),
+                    key("lease"), key("director-root"), key("director-targets"),
+                    key("director-snapshot"), key("director-timestamp"), root[0].text("document")});
   const std::lock_guard lock(mutex_);
   return open_.emplace(cluster.str(), std::move(set)).first->second;
 }

@@ -1,10 +1,10 @@
 #include "controlplane/config/config.hpp"
 
-#include <cstdlib>
-#include <set>
-
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
+
+#include <cstdlib>
+#include <set>
 
 #include "base/file.hpp"
 
@@ -56,8 +56,8 @@ class Section {
   }
   void complain(const std::string& key, const std::string& what) {
     if (!status_) return;
-    status_ = fail(Errc::invalid, fmt::format("{}{}{} {}", name_, name_.empty() || key.empty() ? "" : ".",
-                                              key, what));
+    status_ = fail(Errc::invalid, fmt::format("{}{}{} {}", name_,
+                                              name_.empty() || key.empty() ? "" : ".", key, what));
   }
 
  private:

@@ -39,10 +39,11 @@ Result<std::size_t> applied_count(const Rows& applied, std::span<const Migration
   for (std::size_t i = 0; i < applied.size(); ++i) {
     if (applied[i].integer("version") != migrations[i].version ||
         applied[i].bytes("sha256") != checksum(migrations[i])) {
-      return fail(Errc::conflict,
-                  fmt::format("migration {} was edited after it was applied as {}; restore its text "
-                              "and write a new one",
-                              migrations[i].name, applied[i].text("name")));
+      return fail(
+          Errc::conflict,
+          fmt::format("migration {} was edited after it was applied as {}; restore its text "
+                      "and write a new one",
+                      migrations[i].name, applied[i].text("name")));
     }
   }
   return applied.size();
@@ -109,9 +110,10 @@ Status check_schema(Connection& connection, std::span<const Migration> migration
     if (!count) {
       status = fail(count.error());
     } else if (*count < migrations.size()) {
-      status = fail(Errc::conflict, fmt::format("the database lacks {} migrations from {} on: run "
-                                                "rap-control-plane migrate",
-                                                migrations.size() - *count, migrations[*count].name));
+      status =
+          fail(Errc::conflict, fmt::format("the database lacks {} migrations from {} on: run "
+                                           "rap-control-plane migrate",
+                                           migrations.size() - *count, migrations[*count].name));
     }
   });
   return status;
@@ -130,15 +132,17 @@ Status grant_application_role(Connection& admin, const std::string& app_url) {
                     "that owns nothing");
       return;
     }
-    const Rows found = tx.query("select rolsuper or rolbypassrls as strong from pg_roles "
-                                "where rolname = $1",
-                                {app.user});
+    const Rows found = tx.query(
+        "select rolsuper or rolbypassrls as strong from pg_roles "
+        "where rolname = $1",
+        {app.user});
     if (found.empty()) {
       tx.script("create role " + role + " login nosuperuser nobypassrls nocreatedb nocreaterole");
     } else if (found[0].boolean("strong")) {
-      status = fail(Errc::invalid, "role " + app.user +
-                                       " is a superuser or bypasses row level security; the servers "
-                                       "need one that does neither");
+      status =
+          fail(Errc::invalid, "role " + app.user +
+                                  " is a superuser or bypasses row level security; the servers "
+                                  "need one that does neither");
       return;
     }
     if (!app.password.empty()) {

@@ -1,13 +1,13 @@
 #include "controlplane/db/sql.hpp"
 
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
 #include <functional>
 #include <unordered_map>
 
-#include <libpq-fe.h>
-
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <fmt/format.h>
 #include <pqxx/pqxx>
 
 namespace rap::cp {
@@ -229,7 +229,8 @@ void Connection::run(const std::function<void(Tx&)>& work) {
     throw ConstraintViolation(std::move(name), what);
   } catch (const pqxx::sql_error& error) {
     const std::string state = error.sqlstate();
-    if (state.starts_with("57P") || state.starts_with("08")) throw DatabaseUnavailable(error.what());
+    if (state.starts_with("57P") || state.starts_with("08"))
+      throw DatabaseUnavailable(error.what());
     if (state == "55P03") throw TransactionConflict(error.what());
     throw DatabaseFault(std::string(error.what()) + " in: " + error.query().substr(0, 200));
   } catch (const pqxx::failure& error) {

@@ -53,8 +53,12 @@ struct Assignment {
 std::vector<ReleaseFacts> read_releases(Tx& tx) {
   std::vector<ReleaseFacts> out;
   for (const Row& row : tx.query(kReleases)) {
-    ReleaseFacts facts{row.text("id"), row.text("product"), row.text("version"),
-                       row.integer("release_seq"), row.integer("security_epoch"), {}};
+    ReleaseFacts facts{row.text("id"),
+                       row.text("product"),
+                       row.text("version"),
+                       row.integer("release_seq"),
+                       row.integer("security_epoch"),
+                       {}};
     facts.roles = manifest_roles(row.json("manifest").as_object());
     out.push_back(std::move(facts));
   }
@@ -64,8 +68,8 @@ std::vector<ReleaseFacts> read_releases(Tx& tx) {
 std::vector<ChannelFacts> read_channels(Tx& tx) {
   std::vector<ChannelFacts> out;
   for (const Row& row : tx.query(kChannels)) {
-    out.push_back({row.text("product"), row.text("channel"), row.text("version"),
-                   row.integer("min_epoch")});
+    out.push_back(
+        {row.text("product"), row.text("channel"), row.text("version"), row.integer("min_epoch")});
   }
   return out;
 }

@@ -120,8 +120,8 @@ DirectorSet Director::current(Tx& tx, const NodeCaller& node, SystemTime now) {
     }
   }
   if (!metadata) {
-    auto made = signer.sign(content.targets, stored ? stored->versions : sign::DirectorVersions{},
-                            now);
+    auto made =
+        signer.sign(content.targets, stored ? stored->versions : sign::DirectorVersions{}, now);
     if (!made) throw std::runtime_error("director: " + made.error().text());
     metadata = std::move(*made);
   }

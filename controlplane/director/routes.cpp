@@ -1,8 +1,9 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <filesystem>
 
 #include <boost/json.hpp>
-#include <fcntl.h>
-#include <sys/stat.h>
 
 #include "controlplane/director/director.hpp"
 #include "controlplane/http/route.hpp"
@@ -20,8 +21,7 @@ Reply json_text(std::string text) {
 
 Reply director_metadata(const Call& call, Tx& tx) {
   tx.enter(Scope::platform());
-  auto text =
-      call.services->director.metadata(tx, call.node, call.path_value("file"), call.now);
+  auto text = call.services->director.metadata(tx, call.node, call.path_value("file"), call.now);
   if (!text) refuse_not_found();
   return json_text(std::move(*text));
 }
@@ -51,15 +51,29 @@ net::Task<Reply> release_target(const Call& call) {
 }  // namespace
 
 void add_tuf_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/tuf/director/metadata/{file}", Who::node,
-                    "Metadata of this node's director repository", {200, 404}, director_metadata});
-  routes.push_back({"GET", "/tuf/director/targets/{path...}", Who::node,
-                    "Targets of this node's director repository", {200, 404}, director_target});
-  routes.push_back({"GET", "/tuf/release/metadata/{file}", Who::anyone,
-                    "Metadata of the release repository", {200, 404},
+  routes.push_back({"GET",
+                    "/tuf/director/metadata/{file}",
+                    Who::node,
+                    "Metadata of this node's director repository",
+                    {200, 404},
+                    director_metadata});
+  routes.push_back({"GET",
+                    "/tuf/director/targets/{path...}",
+                    Who::node,
+                    "Targets of this node's director repository",
+                    {200, 404},
+                    director_target});
+  routes.push_back({"GET",
+                    "/tuf/release/metadata/{file}",
+                    Who::anyone,
+                    "Metadata of the release repository",
+                    {200, 404},
                     TaskHandler(release_metadata)});
-  routes.push_back({"GET", "/tuf/release/targets/{path...}", Who::anyone,
-                    "Artifacts of the release repository", {200, 404},
+  routes.push_back({"GET",
+                    "/tuf/release/targets/{path...}",
+                    Who::anyone,
+                    "Artifacts of the release repository",
+                    {200, 404},
                     TaskHandler(release_target)});
 }
 

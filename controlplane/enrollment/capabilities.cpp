@@ -12,15 +12,16 @@ constexpr std::size_t kDetailMax = 2048;
 
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-         });
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
 }
 
 std::string detail_text(const boost::json::value* detail) {
   if (detail == nullptr || detail->is_null()) return "{}";
   if (detail->is_object()) return boost::json::serialize(*detail);
   boost::json::object wrapped;
-  wrapped["text"] = detail->is_string() ? *detail : boost::json::value(boost::json::serialize(*detail));
+  wrapped["text"] =
+      detail->is_string() ? *detail : boost::json::value(boost::json::serialize(*detail));
   return boost::json::serialize(wrapped);
 }
 

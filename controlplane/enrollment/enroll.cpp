@@ -79,8 +79,11 @@ Result<Token> find_token(const Call& call, Tx& tx) {
   Token token;
   token.text = std::move(*text);
   token.cluster = require(ClusterId::parse(row.text("cluster_id")));
-  token.state = {row.time("expires_at"), row.time_or_none("revoked_at").has_value(),
-                 row.integer("used_count"), row.integer("max_uses"), {}};
+  token.state = {row.time("expires_at"),
+                 row.time_or_none("revoked_at").has_value(),
+                 row.integer("used_count"),
+                 row.integer("max_uses"),
+                 {}};
   const auto scope = row.json("scope");
   if (const auto* roles = scope.as_object().if_contains("roles")) {
     for (const auto& role : roles->as_array())
@@ -199,8 +202,8 @@ Reply enroll(const Call& call, Tx& tx) {
   const std::string status = known[0].text("status");
   if (status == "pending") return pending(known[0].text("id"));
   if (status == "rejected") {
-    refuse(Errc::forbidden,
-           "the join request was rejected: " + known[0].text_or_none("rejection_reason").value_or(""));
+    refuse(Errc::forbidden, "the join request was rejected: " +
+                                known[0].text_or_none("rejection_reason").value_or(""));
   }
   return approved(call, tx, known[0], csr);
 }
@@ -226,18 +229,28 @@ Reply rotate(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_enroll_routes(std::vector<Route>& routes) {
-  Route join{"POST", "/v1/enroll", Who::anyone,
+  Route join{"POST",
+             "/v1/enroll",
+             Who::anyone,
              "Ask to join a cluster with a join token; ask again for the decision",
-             {200, 202, 401, 403, 409, 422}, enroll,
-             {text_field("token", 1, 200), text_field("csr_pem", 1, 16 * 1024),
-              text_field("node_name", 1, 100), {"facts", FieldType::object, Need::optional},
+             {200, 202, 401, 403, 409, 422},
+             enroll,
+             {text_field("token", 1, 200),
+              text_field("csr_pem", 1, 16 * 1024),
+              text_field("node_name", 1, 100),
+              {"facts", FieldType::object, Need::optional},
               {"capabilities", FieldType::items, Need::optional, 0, 64},
               {"requested_roles", FieldType::texts, Need::optional, 0, 32},
               optional_text("agent_version", 60)}};
   join.changes_trust = true;
   routes.push_back(std::move(join));
-  Route renew{"POST", "/v1/node/certificate", Who::node, "Replace the node's certificate",
-              {200, 409, 422}, rotate, {text_field("csr_pem", 1, 16 * 1024)}};
+  Route renew{"POST",
+              "/v1/node/certificate",
+              Who::node,
+              "Replace the node's certificate",
+              {200, 409, 422},
+              rotate,
+              {text_field("csr_pem", 1, 16 * 1024)}};
   renew.changes_trust = true;
   routes.push_back(std::move(renew));
 }

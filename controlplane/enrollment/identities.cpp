@@ -70,7 +70,8 @@ void authenticate_node(Call& call, Tx& tx, const net::CertificateFacts* certific
                   "this node was revoked: " + row.text_or_none("status_reason").value_or(""));
   }
   if (row.time("certificate_not_after") <= call.now) {
-    throw Problem(401, "expired", "the node certificate has expired; enroll again with the same key");
+    throw Problem(401, "expired",
+                  "the node certificate has expired; enroll again with the same key");
   }
   if (row.text("identity_status") == "superseded" &&
       row.time("rotated_at") + kSupersededGrace <= call.now) {

@@ -74,10 +74,9 @@ Reply list(const Call& call, Tx& tx) {
   const auto cluster = call.path_id<ClusterId>("id");
   if (tx.query(kClusterExists, {cluster}).empty()) refuse_not_found();
   const Page page = page_of(call);
-  return page_reply(page,
-                    tx.query(kList, {cluster, page.after, page.fetch(),
-                                     call.query("status").value_or("")}),
-                    to_json);
+  return page_reply(
+      page, tx.query(kList, {cluster, page.after, page.fetch(), call.query("status").value_or("")}),
+      to_json);
 }
 
 Reply get(const Call& call, Tx& tx) {
@@ -140,17 +139,32 @@ Reply reject(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_join_request_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/clusters/{id}/join-requests", Who::owner, "List join requests",
-                    {200, 404}, list, {}, {"limit", "cursor", "status"}});
-  routes.push_back({"GET", "/v1/join-requests/{id}", Who::owner, "One join request", {200, 404},
-                    get});
-  Route yes{"POST", "/v1/join-requests/{id}/approve", Who::owner, "Make the node a member",
-            {200, 404, 409}, approve,
+  routes.push_back({"GET",
+                    "/v1/clusters/{id}/join-requests",
+                    Who::owner,
+                    "List join requests",
+                    {200, 404},
+                    list,
+                    {},
+                    {"limit", "cursor", "status"}});
+  routes.push_back(
+      {"GET", "/v1/join-requests/{id}", Who::owner, "One join request", {200, 404}, get});
+  Route yes{"POST",
+            "/v1/join-requests/{id}/approve",
+            Who::owner,
+            "Make the node a member",
+            {200, 404, 409},
+            approve,
             {text_field("node_name", 1, 100, Need::optional), optional_text("group_id", 40)}};
   yes.changes_trust = true;
   routes.push_back(std::move(yes));
-  routes.push_back({"POST", "/v1/join-requests/{id}/reject", Who::owner, "Refuse the node",
-                    {200, 404, 409}, reject, {text_field("reason", 1, 500)}});
+  routes.push_back({"POST",
+                    "/v1/join-requests/{id}/reject",
+                    Who::owner,
+                    "Refuse the node",
+                    {200, 404, 409},
+                    reject,
+                    {text_field("reason", 1, 500)}});
 }
 
 }  // namespace rap::cp

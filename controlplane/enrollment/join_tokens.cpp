@@ -14,7 +14,8 @@ namespace {
 constexpr std::int64_t kLifeMaxS = 7 * 24 * 3600;
 constexpr std::int64_t kUsesMax = 1000;
 
-constexpr const char* kClusterExists = "select 1 as one from clusters where id = $1 and status = 'active'";
+constexpr const char* kClusterExists =
+    "select 1 as one from clusters where id = $1 and status = 'active'";
 constexpr const char* kInsert = R"sql(
   insert into node_join_tokens
     (id, cluster_id, token_hash, scope, expires_at, max_uses, created_by_user_id)
@@ -63,7 +64,8 @@ Reply create(const Call& call, Tx& tx) {
   const auto cluster = call.path_id<ClusterId>("id");
   if (tx.query(kClusterExists, {cluster}).empty()) refuse_not_found();
   check_scope(call);
-  JoinTokenText token{JoinTokenId::fresh(), random_bytes(32), call.services->platform.spki_sha256()};
+  JoinTokenText token{JoinTokenId::fresh(), random_bytes(32),
+                      call.services->platform.spki_sha256()};
   const SystemTime expires = call.now + std::chrono::seconds(call.integer("ttl_s"));
   const Rows rows = tx.query(
       kInsert, {token.id, cluster, ByteView(sha256(ByteView(token.secret))), call.object("scope"),
@@ -90,18 +92,28 @@ Reply revoke(const Call& call, Tx& tx) {
   const auto id = call.path_id<JoinTokenId>("id");
   const Rows rows = tx.query(kRevoke, {id, call.now});
   if (rows.empty()) refuse_not_found();
-  audit(tx, Actor::of(call.person), rows[0].text("cluster_id"), {"join_token.revoked", id.str()}, {},
-        call.now);
+  audit(tx, Actor::of(call.person), rows[0].text("cluster_id"), {"join_token.revoked", id.str()},
+        {}, call.now);
   return json_reply(200, to_json(rows[0]));
 }
 
 }  // namespace
 
 void add_join_token_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/clusters/{id}/join-tokens", Who::owner, "List join tokens",
-                    {200, 404}, list, {}, {"limit", "cursor"}});
-  Route make{"POST", "/v1/clusters/{id}/join-tokens", Who::owner,
-             "Create a join token; the answer shows it once", {201, 404}, create,
+  routes.push_back({"GET",
+                    "/v1/clusters/{id}/join-tokens",
+                    Who::owner,
+                    "List join tokens",
+                    {200, 404},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
+  Route make{"POST",
+             "/v1/clusters/{id}/join-tokens",
+             Who::owner,
+             "Create a join token; the answer shows it once",
+             {201, 404},
+             create,
              {{"ttl_s", FieldType::integer, Need::required, 1, kLifeMaxS},
               {"max_uses", FieldType::integer, Need::optional, 1, kUsesMax},
               {"scope", FieldType::object, Need::optional}}};

@@ -6,7 +6,8 @@ namespace rap::cp {
 namespace {
 
 constexpr std::string_view kPrefix = "rapjoin1.";
-constexpr std::string_view kCopyAgain = "not a join token; copy the whole line that begins with rapjoin1.";
+constexpr std::string_view kCopyAgain =
+    "not a join token; copy the whole line that begins with rapjoin1.";
 
 std::string_view take_part(std::string_view& text) {
   const auto dot = text.find('.');
@@ -49,10 +50,12 @@ Status check_redemption(const JoinTokenState& token, const std::vector<std::stri
                                    "; ask for a new one (and check this node's clock)");
   }
   if (token.used >= token.max_uses) {
-    return fail(Errc::exhausted, "the join token was used as often as it may be; ask for a new one");
+    return fail(Errc::exhausted,
+                "the join token was used as often as it may be; ask for a new one");
   }
   for (const std::string& role : roles) {
-    if (!token.scope_roles.empty() && std::ranges::find(token.scope_roles, role) == token.scope_roles.end()) {
+    if (!token.scope_roles.empty() &&
+        std::ranges::find(token.scope_roles, role) == token.scope_roles.end()) {
       return fail(Errc::forbidden, "the join token is not for nodes that ask for role " + role);
     }
   }

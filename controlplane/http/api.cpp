@@ -71,7 +71,9 @@ void authenticate(const Route& route, Call& call, Tx& tx, const net::PeerInfo& p
         call.authority = {rows[0].integer("term"), rows[0].text("state")};
       }
       break;
-    case Who::person: authenticate_person(call, tx); break;
+    case Who::person:
+      authenticate_person(call, tx);
+      break;
     case Who::owner:
       authenticate_person(call, tx);
       if (!call.person.owner) refuse(Errc::forbidden, "only an owner of the platform may do this");
@@ -85,8 +87,7 @@ void authenticate(const Route& route, Call& call, Tx& tx, const net::PeerInfo& p
 
 Problem from_constraint(const ConstraintViolation& violation) {
   log::info("constraint refused a change", {{"constraint", violation.constraint}});
-  return {409, "conflict",
-          "it conflicts with what exists (" + violation.constraint + ")"};
+  return {409, "conflict", "it conflicts with what exists (" + violation.constraint + ")"};
 }
 
 Problem away() {

@@ -1,9 +1,10 @@
 #include "controlplane/http/call.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include <boost/json.hpp>
-#include <fmt/format.h>
 
 #include "base/json.hpp"
 

@@ -1,9 +1,10 @@
 #include "controlplane/http/fields.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include <boost/json.hpp>
-#include <fmt/format.h>
 
 namespace rap::cp {
 namespace {
@@ -52,8 +53,10 @@ std::string check_value(const boost::json::value& value, const Field& field) {
       }
       return {};
     }
-    case FieldType::boolean: return value.is_bool() ? "" : "must be true or false";
-    case FieldType::object: return value.is_object() ? "" : "must be an object";
+    case FieldType::boolean:
+      return value.is_bool() ? "" : "must be true or false";
+    case FieldType::object:
+      return value.is_object() ? "" : "must be an object";
     case FieldType::texts:
       if (!value.is_array()) return "must be an array of strings";
       for (const auto& item : value.get_array()) {
@@ -119,8 +122,12 @@ boost::json::object fields_schema(const std::vector<Field>& fields) {
         p["minimum"] = field.min;
         p["maximum"] = field.max;
         break;
-      case FieldType::boolean: p["type"] = "boolean"; break;
-      case FieldType::object: p["type"] = "object"; break;
+      case FieldType::boolean:
+        p["type"] = "boolean";
+        break;
+      case FieldType::object:
+        p["type"] = "object";
+        break;
       case FieldType::texts:
       case FieldType::objects:
       case FieldType::items: {

@@ -1,11 +1,12 @@
 #include "controlplane/http/idempotency.hpp"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <boost/json.hpp>
+
 #include "base/crypto.hpp"
-#include "controlplane/secrets/sealer.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/secrets/sealer.hpp"
 
 namespace rap::cp {
 namespace {
@@ -29,8 +30,7 @@ std::string context_of(const std::string& principal, const std::string& key) {
 }
 
 Reply earlier(const Call& call, const Row& row, const std::string& context) {
-  const Secret opened =
-      require(call.services->sealer.open(row.bytes("response"), context));
+  const Secret opened = require(call.services->sealer.open(row.bytes("response"), context));
   const auto stored = boost::json::parse(std::string(opened.text())).as_object();
   Reply reply;
   reply.status = static_cast<unsigned>(row.integer("status"));

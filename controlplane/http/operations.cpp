@@ -34,12 +34,13 @@ net::Task<Reply> readyz(const Call& call) {
   }
   const bool redis = services.redis.connected();
   if (services.redis.configured()) {
-    checks["redis"] = redis ? "ok"
-                            : "away: presence and throttling are counted by each server for itself";
+    checks["redis"] =
+        redis ? "ok" : "away: presence and throttling are counted by each server for itself";
   } else {
     checks["redis"] = "not configured";
   }
-  const bool degraded = (services.redis.configured() && !redis) || (ready && authority != "healthy");
+  const bool degraded =
+      (services.redis.configured() && !redis) || (ready && authority != "healthy");
   boost::json::object body;
   body["status"] = !ready ? "not ready" : degraded ? "degraded" : "ready";
   body["checks"] = std::move(checks);
@@ -80,23 +81,40 @@ boost::json::object parameter(std::string_view where, std::string_view name, boo
 
 std::string_view meaning(unsigned status) {
   switch (status) {
-    case 200: return "Done";
-    case 201: return "Created";
-    case 202: return "Accepted; not finished yet";
-    case 204: return "Done, nothing to say";
-    case 400: return "The request breaks its contract";
-    case 401: return "Not authenticated";
-    case 403: return "Not allowed";
-    case 404: return "Not there, or not yours to see";
-    case 409: return "Conflicts with what exists";
-    case 412: return "Changed since it was read";
-    case 413: return "Too large";
-    case 415: return "Not application/json";
-    case 422: return "Understood, and cannot be done";
-    case 428: return "If-Match is missing";
-    case 429: return "Too many attempts";
-    case 503: return "Temporarily unavailable";
-    default: return "A fault of the server";
+    case 200:
+      return "Done";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted; not finished yet";
+    case 204:
+      return "Done, nothing to say";
+    case 400:
+      return "The request breaks its contract";
+    case 401:
+      return "Not authenticated";
+    case 403:
+      return "Not allowed";
+    case 404:
+      return "Not there, or not yours to see";
+    case 409:
+      return "Conflicts with what exists";
+    case 412:
+      return "Changed since it was read";
+    case 413:
+      return "Too large";
+    case 415:
+      return "Not application/json";
+    case 422:
+      return "Understood, and cannot be done";
+    case 428:
+      return "If-Match is missing";
+    case 429:
+      return "Too many attempts";
+    case 503:
+      return "Temporarily unavailable";
+    default:
+      return "A fault of the server";
   }
 }
 
@@ -231,14 +249,22 @@ std::string openapi_document(const std::vector<Route>& routes) {
 }
 
 void add_operations_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/livez", Who::anyone, "Is the process alive", {200},
-                    TaskHandler(livez)});
-  routes.push_back({"GET", "/readyz", Who::anyone, "Can it answer, and if not, why", {200},
+  routes.push_back(
+      {"GET", "/livez", Who::anyone, "Is the process alive", {200}, TaskHandler(livez)});
+  routes.push_back({"GET",
+                    "/readyz",
+                    Who::anyone,
+                    "Can it answer, and if not, why",
+                    {200},
                     TaskHandler(readyz)});
-  routes.push_back({"GET", "/metrics", Who::anyone, "Counters in Prometheus' text format", {200},
+  routes.push_back({"GET",
+                    "/metrics",
+                    Who::anyone,
+                    "Counters in Prometheus' text format",
+                    {200},
                     TaskHandler(metrics)});
-  routes.push_back({"GET", "/v1/openapi.json", Who::anyone, "This document", {200},
-                    TaskHandler(openapi)});
+  routes.push_back(
+      {"GET", "/v1/openapi.json", Who::anyone, "This document", {200}, TaskHandler(openapi)});
 }
 
 }  // namespace rap::cp

@@ -7,20 +7,34 @@ namespace {
 
 std::string_view title(unsigned status) {
   switch (status) {
-    case 400: return "Bad request";
-    case 401: return "Not authenticated";
-    case 403: return "Not allowed";
-    case 404: return "Not found";
-    case 405: return "Method not allowed";
-    case 409: return "Conflict";
-    case 412: return "Changed meanwhile";
-    case 413: return "Too large";
-    case 415: return "Not JSON";
-    case 422: return "Cannot be done";
-    case 428: return "If-Match is missing";
-    case 429: return "Too many attempts";
-    case 503: return "Temporarily unavailable";
-    default: return "Internal error";
+    case 400:
+      return "Bad request";
+    case 401:
+      return "Not authenticated";
+    case 403:
+      return "Not allowed";
+    case 404:
+      return "Not found";
+    case 405:
+      return "Method not allowed";
+    case 409:
+      return "Conflict";
+    case 412:
+      return "Changed meanwhile";
+    case 413:
+      return "Too large";
+    case 415:
+      return "Not JSON";
+    case 422:
+      return "Cannot be done";
+    case 428:
+      return "If-Match is missing";
+    case 429:
+      return "Too many attempts";
+    case 503:
+      return "Temporarily unavailable";
+    default:
+      return "Internal error";
   }
 }
 
@@ -29,22 +43,31 @@ std::string_view title(unsigned status) {
 unsigned http_status(Errc code) {
   switch (code) {
     case Errc::invalid:
-    case Errc::malformed: return 400;
-    case Errc::too_large: return 413;
-    case Errc::not_found: return 404;
+    case Errc::malformed:
+      return 400;
+    case Errc::too_large:
+      return 413;
+    case Errc::not_found:
+      return 404;
     case Errc::conflict:
-    case Errc::rollback: return 409;
-    case Errc::unauthorized: return 401;
+    case Errc::rollback:
+      return 409;
+    case Errc::unauthorized:
+      return 401;
     case Errc::forbidden:
     case Errc::expired:
     case Errc::mismatch:
-    case Errc::exhausted: return 403;
+    case Errc::exhausted:
+      return 403;
     case Errc::bad_signature:
-    case Errc::unsupported: return 422;
+    case Errc::unsupported:
+      return 422;
     case Errc::unavailable:
-    case Errc::timeout: return 503;
+    case Errc::timeout:
+      return 503;
     case Errc::cancelled:
-    case Errc::internal: return 500;
+    case Errc::internal:
+      return 500;
   }
   return 500;
 }

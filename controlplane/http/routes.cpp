@@ -1,7 +1,8 @@
 // The table of contents of the API.
+#include "controlplane/clusters/routes.hpp"
+
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/auth/people.hpp"
-#include "controlplane/clusters/routes.hpp"
 #include "controlplane/director/director.hpp"
 #include "controlplane/enrollment/routes.hpp"
 #include "controlplane/http/api.hpp"

@@ -1,22 +1,21 @@
 #include "controlplane/metrics/metrics.hpp"
 
-#include <vector>
-
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <vector>
+
 namespace rap::cp {
 
 struct Metrics::Impl {
   prometheus::Registry registry;
-  prometheus::Family<prometheus::Counter>& requests =
-      prometheus::BuildCounter()
-          .Name("rap_http_requests_total")
-          .Help("Requests by method and status")
-          .Register(registry);
+  prometheus::Family<prometheus::Counter>& requests = prometheus::BuildCounter()
+                                                          .Name("rap_http_requests_total")
+                                                          .Help("Requests by method and status")
+                                                          .Register(registry);
   prometheus::Histogram& seconds =
       prometheus::BuildHistogram()
           .Name("rap_http_request_seconds")

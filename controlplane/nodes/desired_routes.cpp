@@ -73,8 +73,7 @@ net::Task<Reply> desired(const Call& call) {
     Desired now_desired;
     Database::Work read = [&](Tx& tx) { now_desired = read_desired(call, tx); };
     co_await services.db.run(std::move(read));
-    const auto left =
-        std::chrono::duration_cast<net::milliseconds>(until - services.clock.now());
+    const auto left = std::chrono::duration_cast<net::milliseconds>(until - services.clock.now());
     if (now_desired.seq > seen || left.count() <= 0) co_return desired_reply(now_desired);
     co_await changed->wait_for(left);
   }
@@ -83,9 +82,14 @@ net::Task<Reply> desired(const Call& call) {
 }  // namespace
 
 void add_desired_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/node/desired", Who::node,
-                    "What concerns the node; waits until there is something new", {200},
-                    TaskHandler(desired), {}, {"seen", "wait_ms"}});
+  routes.push_back({"GET",
+                    "/v1/node/desired",
+                    Who::node,
+                    "What concerns the node; waits until there is something new",
+                    {200},
+                    TaskHandler(desired),
+                    {},
+                    {"seen", "wait_ms"}});
 }
 
 }  // namespace rap::cp

@@ -95,17 +95,23 @@ net::Task<Reply> heartbeat(const Call& call) {
 }  // namespace
 
 void add_heartbeat_routes(std::vector<Route>& routes) {
-  routes.push_back({"POST", "/v1/node/heartbeat", Who::node, "What the node does and how it is",
-                    {200}, TaskHandler(heartbeat),
-                    {text_field("boot_id", 1, 100), text_field("sent_at", 1, 40),
-                     text_field("agent_version", 1, 60), optional_text("mesh_endpoint", 300),
-                     {"load", FieldType::object, Need::optional},
-                     {"capabilities", FieldType::items, Need::optional, 0, 64},
-                     {"sandbox_layers", FieldType::items, Need::optional, 0, 64},
-                     {"workloads", FieldType::objects, Need::optional, 0, kWorkloadsMax},
-                     {"sessions", FieldType::objects, Need::optional, 0, kSessionsMax},
-                     {"director_version", FieldType::integer, Need::optional, 0,
-                      (std::int64_t{1} << 53) - 1}}});
+  routes.push_back(
+      {"POST",
+       "/v1/node/heartbeat",
+       Who::node,
+       "What the node does and how it is",
+       {200},
+       TaskHandler(heartbeat),
+       {text_field("boot_id", 1, 100),
+        text_field("sent_at", 1, 40),
+        text_field("agent_version", 1, 60),
+        optional_text("mesh_endpoint", 300),
+        {"load", FieldType::object, Need::optional},
+        {"capabilities", FieldType::items, Need::optional, 0, 64},
+        {"sandbox_layers", FieldType::items, Need::optional, 0, 64},
+        {"workloads", FieldType::objects, Need::optional, 0, kWorkloadsMax},
+        {"sessions", FieldType::objects, Need::optional, 0, kSessionsMax},
+        {"director_version", FieldType::integer, Need::optional, 0, (std::int64_t{1} << 53) - 1}}});
 }
 
 }  // namespace rap::cp

@@ -64,7 +64,7 @@ class HeartbeatBatcher {
   Database& database_;
   net::Event due_;
   bool stopping_ = false;
-  std::map<std::string, Heartbeat> waiting_;             // by node, sorted: writers lock in order
+  std::map<std::string, Heartbeat> waiting_;               // by node, sorted: writers lock in order
   std::map<std::string, std::string> known_capabilities_;  // by node, what PostgreSQL has
   Stats stats_;
 };

@@ -132,7 +132,8 @@ Reply one(const Call& call, Tx& tx, const NodeId& id) {
 Reply list(const Call& call, Tx& tx) {
   const Page page = page_of(call);
   std::string cluster;
-  if (const auto given = call.query("cluster_id")) cluster = require(ClusterId::parse(*given)).str();
+  if (const auto given = call.query("cluster_id"))
+    cluster = require(ClusterId::parse(*given)).str();
   return page_reply(page, tx.query(kList, {page.after, cluster, page.fetch()}),
                     [&](const Row& row) { return summary(row, call.now); });
 }
@@ -167,22 +168,37 @@ Reply set_status(const Call& call, Tx& tx, const std::string& status, const std:
 }  // namespace
 
 void add_node_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/nodes", Who::owner, "List nodes", {200, 400}, list, {},
+  routes.push_back({"GET",
+                    "/v1/nodes",
+                    Who::owner,
+                    "List nodes",
+                    {200, 400},
+                    list,
+                    {},
                     {"limit", "cursor", "cluster_id"}});
-  routes.push_back({"GET", "/v1/nodes/{id}", Who::owner, "One node with what it reports",
-                    {200, 404}, get});
+  routes.push_back(
+      {"GET", "/v1/nodes/{id}", Who::owner, "One node with what it reports", {200, 404}, get});
   const auto with = [](const char* status, const char* kind) {
     return [=](const Call& call, Tx& tx) { return set_status(call, tx, status, kind); };
   };
-  Route revoke{"POST", "/v1/nodes/{id}/revoke", Who::owner,
-               "End a node's identity for good: certificates, roles, connections", {200, 404, 409},
-               with("revoked", "node.revoked"), {text_field("reason", 1, 500)}};
+  Route revoke{"POST",
+               "/v1/nodes/{id}/revoke",
+               Who::owner,
+               "End a node's identity for good: certificates, roles, connections",
+               {200, 404, 409},
+               with("revoked", "node.revoked"),
+               {text_field("reason", 1, 500)}};
   routes.push_back(std::move(revoke));
-  Route disable{"POST", "/v1/nodes/{id}/disable", Who::owner, "Give a node no new work",
-                {200, 404, 409}, with("disabled", "node.disabled"), {optional_text("reason", 500)}};
+  Route disable{"POST",
+                "/v1/nodes/{id}/disable",
+                Who::owner,
+                "Give a node no new work",
+                {200, 404, 409},
+                with("disabled", "node.disabled"),
+                {optional_text("reason", 500)}};
   routes.push_back(std::move(disable));
-  Route enable{"POST", "/v1/nodes/{id}/enable", Who::owner, "Undo disable", {200, 404, 409},
-               with("active", "node.enabled")};
+  Route enable{"POST",         "/v1/nodes/{id}/enable", Who::owner,
+               "Undo disable", {200, 404, 409},         with("active", "node.enabled")};
   enable.changes_trust = true;
   routes.push_back(std::move(enable));
 }

@@ -1,14 +1,14 @@
 #include "controlplane/pki/authority.hpp"
 
-#include <memory>
-#include <stdexcept>
-
 #include <openssl/bio.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+
+#include <memory>
+#include <stdexcept>
 
 #include "base/crypto.hpp"
 #include "base/net/tcp.hpp"
@@ -94,10 +94,9 @@ CertPtr begin_certificate(const Template& shape, EVP_PKEY* subject_key) {
   ASN1_TIME_set(X509_getm_notBefore(certificate.get()), to_unix_seconds(shape.from));
   ASN1_TIME_set(X509_getm_notAfter(certificate.get()), to_unix_seconds(shape.until));
   X509_NAME* name = X509_get_subject_name(certificate.get());
-  check(X509_NAME_add_entry_by_txt(
-            name, "CN", MBSTRING_UTF8,
-            reinterpret_cast<const unsigned char*>(shape.common_name.data()),
-            static_cast<int>(shape.common_name.size()), -1, 0) == 1,
+  check(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                   reinterpret_cast<const unsigned char*>(shape.common_name.data()),
+                                   static_cast<int>(shape.common_name.size()), -1, 0) == 1,
         "subject");
   check(X509_set_pubkey(certificate.get(), subject_key) == 1, "public key");
   return certificate;
@@ -159,7 +158,8 @@ CertificateAuthority CertificateAuthority::make(std::string_view common_name, Sy
   const KeyPtr key = read_key(authority.key_pem_.text());
   check(key != nullptr, "authority key");
   // Ten years: replacing an authority means every pin and every agent; that is a planned ceremony.
-  const Template shape{std::string(common_name), now - kBackdate, now + std::chrono::hours(24 * 3650)};
+  const Template shape{std::string(common_name), now - kBackdate,
+                       now + std::chrono::hours(24 * 3650)};
   CertPtr certificate = begin_certificate(shape, key.get());
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get()));
   X509* self = certificate.get();

@@ -1,8 +1,8 @@
 #include "controlplane/pki/platform.hpp"
 
-#include <algorithm>
-
 #include <sys/stat.h>
+
+#include <algorithm>
 
 #include "base/crypto.hpp"
 #include "base/file.hpp"
@@ -22,7 +22,8 @@ Status write_server_certificate(const Config& config, const CertificateAuthority
   const auto issued = authority.issue_server(key, server_names(config), now, kServerLife);
   // The chain carries the authority: agents pin it by its key before they know its certificate.
   const std::string chain = issued.pem + authority.certificate_pem();
-  if (auto done = write_file_atomic(config.data_dir / kServerKeyFile, key, 0600); !done) return done;
+  if (auto done = write_file_atomic(config.data_dir / kServerKeyFile, key, 0600); !done)
+    return done;
   return write_file_atomic(config.data_dir / kServerCertificateFile, chain, 0644);
 }
 
@@ -41,9 +42,8 @@ Result<CertificateAuthority> load_authority(const Config& config) {
 bool covers(const std::string& pem, const Config& config, SystemTime now) {
   const auto facts = net::parse_certificate_pem(pem);
   if (!facts || facts->not_after - kServerRenewBefore < now) return false;
-  return std::ranges::all_of(server_names(config), [&](const std::string& name) {
-    return certificate_names(pem, name);
-  });
+  return std::ranges::all_of(server_names(config),
+                             [&](const std::string& name) { return certificate_names(pem, name); });
 }
 
 }  // namespace
@@ -66,15 +66,17 @@ Result<std::vector<std::string>> make_platform_keys(const Config& config, System
   std::vector<std::string> made;
   const auto exists = [&](const char* file) { return fs::exists(config.data_dir / file); };
   if (exists(kPlatformCaFile) != exists(kPlatformCaKeyFile)) {
-    return fail(Errc::conflict, "the data folder has only a part of the platform authority; restore "
-                                "the other part from the backup");
+    return fail(Errc::conflict,
+                "the data folder has only a part of the platform authority; restore "
+                "the other part from the backup");
   }
   if (!exists(kPlatformCaFile)) {
     const auto authority = CertificateAuthority::make("RAP platform", now);
-    auto done = write_file_atomic(config.data_dir / kPlatformCaKeyFile,
-                                  authority.key_pem().bytes(), 0600);
+    auto done =
+        write_file_atomic(config.data_dir / kPlatformCaKeyFile, authority.key_pem().bytes(), 0600);
     if (done) {
-      done = write_file_atomic(config.data_dir / kPlatformCaFile, authority.certificate_pem(), 0644);
+      done =
+          write_file_atomic(config.data_dir / kPlatformCaFile, authority.certificate_pem(), 0644);
     }
     if (!done) return fail(done.error(), "platform authority");
     made.emplace_back(kPlatformCaFile);
@@ -115,8 +117,8 @@ Result<PlatformKeys> load_platform_keys(const Config& config, SystemTime now) {
   }
   auto key = read_text_file(config.data_dir / kServerKeyFile, kPemMax);
   if (!key) return fail(key.error(), "server key");
-  return PlatformKeys{std::move(*authority), {std::move(*certificate), std::move(*key)},
-                      std::move(*sealer)};
+  return PlatformKeys{
+      std::move(*authority), {std::move(*certificate), std::move(*key)}, std::move(*sealer)};
 }
 
 }  // namespace rap::cp

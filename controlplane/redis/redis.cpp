@@ -1,5 +1,8 @@
 #include "controlplane/redis/redis.hpp"
 
+#include <hiredis/async.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <future>
 
@@ -8,8 +11,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <hiredis/async.h>
-#include <unistd.h>
 
 #include "base/log.hpp"
 #include "base/net/tcp.hpp"
@@ -44,7 +45,8 @@ RedisReply convert(const redisReply& reply) {
       out.kind = RedisReply::Kind::error;
       out.text.assign(reply.str, static_cast<std::size_t>(reply.len));
       break;
-    default: break;
+    default:
+      break;
   }
   return out;
 }

@@ -1,5 +1,3 @@
-#include <mutex>
-
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
@@ -40,17 +38,12 @@ Reply list(const Call& call, Tx& tx) {
   return page_reply(page, tx.query(kList, {page.after, page.fetch()}), to_json);
 }
 
-// One at a time: the client's directory has one user.
-Result<FoundStorage> read_locked(const Services& services) {
-  static std::mutex one_reader;
-  const std::lock_guard lock(one_reader);
-  return read_version_storage(services.config.version_storage,
-                              services.config.data_dir / "release-metadata", services.clock);
-}
-
 net::Task<Reply> sync(const Call& call) {
   const Services& services = *call.services;
-  auto read = [&services] { return read_locked(services); };
+  auto read = [&services] {
+    return read_version_storage(services.config.version_storage,
+                                services.config.data_dir / "release-metadata", services.clock);
+  };
   net::BlockingPool pool(1);
   auto found = co_await net::run_blocking(pool, std::move(read));
   if (!found) {
@@ -81,10 +74,20 @@ net::Task<Reply> sync(const Call& call) {
 }  // namespace
 
 void add_release_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/releases", Who::owner, "List releases that Version Storage has",
-                    {200}, list, {}, {"limit", "cursor"}});
-  routes.push_back({"POST", "/v1/releases/sync", Who::owner,
-                    "Read Version Storage as a verifying client", {200, 422}, TaskHandler(sync)});
+  routes.push_back({"GET",
+                    "/v1/releases",
+                    Who::owner,
+                    "List releases that Version Storage has",
+                    {200},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
+  routes.push_back({"POST",
+                    "/v1/releases/sync",
+                    Who::owner,
+                    "Read Version Storage as a verifying client",
+                    {200, 422},
+                    TaskHandler(sync)});
 }
 
 }  // namespace rap::cp

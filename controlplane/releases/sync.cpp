@@ -1,6 +1,9 @@
 #include "controlplane/releases/sync.hpp"
 
-#include <map>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
 
 #include <boost/json.hpp>
 
@@ -170,9 +173,9 @@ class Reader {
     if (!document) return fail(document.error());
     const auto version = json_string(*document, "version");
     if (!version) return fail(version.error());
-    FoundChannel out{product, channel, *version,
-                     json_string_or_none(*document, "manifest_sha256").value_or(""), "[]",
-                     json_int_or_none(*document, "min_epoch").value_or(0)};
+    FoundChannel out{product,  channel,
+                     *version, json_string_or_none(*document, "manifest_sha256").value_or(""),
+                     "[]",     json_int_or_none(*document, "min_epoch").value_or(0)};
     if (const auto history = json_array(*document, "history")) {
       out.history = boost::json::serialize(**history);
     }
@@ -190,6 +193,11 @@ Result<FoundStorage> read_version_storage(const fs::path& storage, const fs::pat
   if (storage.empty()) return fail(Errc::unavailable, "version_storage is not configured");
   std::error_code error;
   fs::create_directories(trusted, error);
+  // The client's folder has one user at a time, among threads and among processes.
+  const Fd one_reader(::open((trusted / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!one_reader || ::flock(one_reader.get(), LOCK_EX) != 0) {
+    return fail(Errc::internal, "release metadata: " + errno_text(errno));
+  }
   if (!tuf::TufClient::is_initialised(trusted)) {
     const auto root = read_file(storage / "metadata" / "1.root.json", kRootMax);
     if (!root) return fail(root.error(), "Version Storage has no root");

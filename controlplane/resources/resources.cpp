@@ -139,9 +139,9 @@ Reply create(const Call& call, Tx& tx) {
   check_options(call);
   check_name(tx, organization, call.text("name"), "");
   const auto id = ResourceId::fresh();
-  tx.query(kInsert, {id, organization, cluster, call.text("name"), call.text("protocol"),
-                     call.object("target"), checked_secret(call, tx, organization),
-                     call.object("options")});
+  tx.query(kInsert,
+           {id, organization, cluster, call.text("name"), call.text("protocol"),
+            call.object("target"), checked_secret(call, tx, organization), call.object("options")});
   const Row row = tx.query(kGet, {id})[0];
   tell_nodes(tx, row);
   audit_change(call, tx, row, "resource.created");
@@ -183,11 +183,11 @@ Reply update(const Call& call, Tx& tx) {
   // secret_ref: null takes the secret away; absent leaves it.
   const auto secret = call.body->contains("secret_ref") ? checked_secret(call, tx, organization)
                                                         : row.text_or_none("secret_ref");
-  tx.query(kUpdate,
-           {organization, row.text("id"), name,
-            call.has("target") ? call.object("target") : row.json("target").as_object(), secret,
-            call.has("options") ? call.object("options") : row.json("options").as_object(),
-            call.now});
+  tx.query(
+      kUpdate,
+      {organization, row.text("id"), name,
+       call.has("target") ? call.object("target") : row.json("target").as_object(), secret,
+       call.has("options") ? call.object("options") : row.json("options").as_object(), call.now});
   const Row changed = tx.query(kGet, {row.text("id")})[0];
   tell_nodes(tx, changed);
   audit_change(call, tx, changed, "resource.changed");
@@ -209,25 +209,41 @@ Reply remove(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_resource_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/organizations/{id}/resources", Who::person,
-                    "List resources; members see name and protocol", {200, 404}, list, {},
+  routes.push_back({"GET",
+                    "/v1/organizations/{id}/resources",
+                    Who::person,
+                    "List resources; members see name and protocol",
+                    {200, 404},
+                    list,
+                    {},
                     {"limit", "cursor"}});
-  Route make{"POST", "/v1/organizations/{id}/resources", Who::person, "Create a resource",
-             {201, 403, 404, 409}, create,
-             {text_field("name", 1, 100), text_field("protocol", 1, 30),
-              text_field("cluster_id", 1, 40), {"target", FieldType::object},
-              optional_text("secret_ref", 40), {"options", FieldType::object, Need::optional}}};
+  Route make{"POST",
+             "/v1/organizations/{id}/resources",
+             Who::person,
+             "Create a resource",
+             {201, 403, 404, 409},
+             create,
+             {text_field("name", 1, 100),
+              text_field("protocol", 1, 30),
+              text_field("cluster_id", 1, 40),
+              {"target", FieldType::object},
+              optional_text("secret_ref", 40),
+              {"options", FieldType::object, Need::optional}}};
   make.creates = true;
   routes.push_back(std::move(make));
   routes.push_back({"GET", "/v1/resources/{id}", Who::person, "One resource", {200, 404}, get});
-  routes.push_back({"PATCH", "/v1/resources/{id}", Who::person, "Change a resource",
-                    {200, 403, 404, 409, 412, 428}, update,
+  routes.push_back({"PATCH",
+                    "/v1/resources/{id}",
+                    Who::person,
+                    "Change a resource",
+                    {200, 403, 404, 409, 412, 428},
+                    update,
                     {text_field("name", 1, 100, Need::optional),
                      {"target", FieldType::object, Need::optional},
                      optional_text("secret_ref", 40),
                      {"options", FieldType::object, Need::optional}}});
-  routes.push_back({"DELETE", "/v1/resources/{id}", Who::person, "Remove a resource",
-                    {204, 403, 404}, remove});
+  routes.push_back(
+      {"DELETE", "/v1/resources/{id}", Who::person, "Remove a resource", {204, 403, 404}, remove});
 }
 
 }  // namespace rap::cp

@@ -146,16 +146,29 @@ Reply remove(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_role_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/clusters/{id}/role-assignments", Who::owner,
-                    "List what nodes may do", {200, 404}, list, {}, {"limit", "cursor"}});
-  Route make{"POST", "/v1/clusters/{id}/role-assignments", Who::owner, "Let a node do something",
-             {201, 403, 404, 409, 422}, create,
-             {text_field("node_id", 1, 40), text_field("role", 1, 40),
-              optional_text("organization_id", 40), {"policy", FieldType::object, Need::optional}}};
+  routes.push_back({"GET",
+                    "/v1/clusters/{id}/role-assignments",
+                    Who::owner,
+                    "List what nodes may do",
+                    {200, 404},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
+  Route make{"POST",
+             "/v1/clusters/{id}/role-assignments",
+             Who::owner,
+             "Let a node do something",
+             {201, 403, 404, 409, 422},
+             create,
+             {text_field("node_id", 1, 40),
+              text_field("role", 1, 40),
+              optional_text("organization_id", 40),
+              {"policy", FieldType::object, Need::optional}}};
   make.creates = true;
   make.changes_trust = true;
   routes.push_back(std::move(make));
-  Route end{"DELETE", "/v1/role-assignments/{id}", Who::owner, "Take a role from a node",
+  Route end{"DELETE",   "/v1/role-assignments/{id}",
+            Who::owner, "Take a role from a node",
             {204, 404}, remove};
   routes.push_back(std::move(end));
 }

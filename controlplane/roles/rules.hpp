@@ -26,8 +26,8 @@ std::vector<std::string> manifest_roles(const boost::json::object& manifest);
 struct AssignmentRequest {
   std::string role;
   bool node_in_cluster = false;
-  std::string membership_status;          // of the node in the cluster
-  std::vector<std::string> capabilities;  // of the node
+  std::string membership_status;           // of the node in the cluster
+  std::vector<std::string> capabilities;   // of the node
   std::vector<std::string> release_roles;  // declared by releases in R
   bool organization_given = false;
   bool organization_active = false;

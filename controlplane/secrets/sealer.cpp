@@ -1,10 +1,10 @@
 #include "controlplane/secrets/sealer.hpp"
 
-#include <memory>
-#include <stdexcept>
-
 #include <openssl/evp.h>
 #include <sys/stat.h>
+
+#include <memory>
+#include <stdexcept>
 
 #include "base/crypto.hpp"
 #include "base/file.hpp"
@@ -51,15 +51,15 @@ Result<Secret> gcm_open(ByteView key, ByteView sealed, ByteView context) {
   Context cipher(EVP_CIPHER_CTX_new());
   int length = 0;
   Bytes tag(sealed.end() - kTag, sealed.end());
-  const bool ok =
-      cipher &&
-      EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.data(), sealed.data()) == 1 &&
-      EVP_DecryptUpdate(cipher.get(), nullptr, &length, context.data(),
-                        static_cast<int>(context.size())) == 1 &&
-      EVP_DecryptUpdate(cipher.get(), plain.data(), &length, sealed.data() + kNonce,
-                        static_cast<int>(size)) == 1 &&
-      EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTag, tag.data()) == 1 &&
-      EVP_DecryptFinal_ex(cipher.get(), plain.data() + length, &length) == 1;
+  const bool ok = cipher &&
+                  EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.data(),
+                                     sealed.data()) == 1 &&
+                  EVP_DecryptUpdate(cipher.get(), nullptr, &length, context.data(),
+                                    static_cast<int>(context.size())) == 1 &&
+                  EVP_DecryptUpdate(cipher.get(), plain.data(), &length, sealed.data() + kNonce,
+                                    static_cast<int>(size)) == 1 &&
+                  EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, kTag, tag.data()) == 1 &&
+                  EVP_DecryptFinal_ex(cipher.get(), plain.data() + length, &length) == 1;
   Secret secret(std::move(plain));
   if (!ok) {
     openssl_error();

@@ -73,10 +73,10 @@ Reply create(const Call& call, Tx& tx) {
   }
   const auto id = SecretRefId::fresh();
   const Secret value(call.text("value"));
-  tx.query(kInsert, {id, organization, name,
-                     call.services->sealer.seal(value.bytes(),
-                                                context_of(organization.str(), id.str())),
-                     call.person.id, call.now});
+  tx.query(kInsert,
+           {id, organization, name,
+            call.services->sealer.seal(value.bytes(), context_of(organization.str(), id.str())),
+            call.person.id, call.now});
   boost::json::object detail;
   detail["name"] = name;
   audit(tx, Actor::of(call.person), "", {"secret.created", id.str(), organization.str()}, detail,
@@ -147,18 +147,35 @@ Reply resolve(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_secret_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/organizations/{id}/secrets", Who::person,
-                    "List secrets, without values", {200, 403, 404}, list, {},
+  routes.push_back({"GET",
+                    "/v1/organizations/{id}/secrets",
+                    Who::person,
+                    "List secrets, without values",
+                    {200, 403, 404},
+                    list,
+                    {},
                     {"limit", "cursor"}});
-  Route make{"POST", "/v1/organizations/{id}/secrets", Who::person,
-             "Store a secret; its value is never shown again", {201, 403, 404, 409}, create,
+  Route make{"POST",
+             "/v1/organizations/{id}/secrets",
+             Who::person,
+             "Store a secret; its value is never shown again",
+             {201, 403, 404, 409},
+             create,
              {text_field("name", 1, 100), text_field("value", 1, kValueMax)}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back({"DELETE", "/v1/secrets/{id}", Who::person, "Remove a secret nobody uses",
-                    {204, 403, 404, 409}, remove});
-  routes.push_back({"POST", "/v1/node/secrets/resolve", Who::node,
-                    "The value of a secret, for a session on this node", {200, 404}, resolve,
+  routes.push_back({"DELETE",
+                    "/v1/secrets/{id}",
+                    Who::person,
+                    "Remove a secret nobody uses",
+                    {204, 403, 404, 409},
+                    remove});
+  routes.push_back({"POST",
+                    "/v1/node/secrets/resolve",
+                    Who::node,
+                    "The value of a secret, for a session on this node",
+                    {200, 404},
+                    resolve,
                     {text_field("session_id", 1, 40), text_field("secret_ref", 1, 40)}});
 }
 

@@ -109,10 +109,9 @@ bool record(const Call& call, Tx& tx, const Event& event, const boost::json::obj
   for (const char* known : {"event_id", "session_id", "kind", "user_id", "user_name"}) {
     detail.erase(known);
   }
-  const Rows inserted =
-      tx.query(kInsertEvent, {event.id, session.text("organization_id"), event.session,
-                              call.node.id, event.kind, event.user_id, event.user_name, detail,
-                              event.at, call.now});
+  const Rows inserted = tx.query(
+      kInsertEvent, {event.id, session.text("organization_id"), event.session, call.node.id,
+                     event.kind, event.user_id, event.user_name, detail, event.at, call.now});
   if (inserted.affected() == 0) return false;
   const auto current = *session_state_from_name(session.text("state"));
   const auto next = event.state ? after_report(current, *event.state) : current;
@@ -147,9 +146,13 @@ Reply session_events(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_node_session_routes(std::vector<Route>& routes) {
-  routes.push_back({"POST", "/v1/node/session-events", Who::node,
-                    "What happened in sessions of this node; again by event_id is harmless", {200},
-                    session_events, {{"events", FieldType::objects, Need::required, 0, kEventsMax}}});
+  routes.push_back({"POST",
+                    "/v1/node/session-events",
+                    Who::node,
+                    "What happened in sessions of this node; again by event_id is harmless",
+                    {200},
+                    session_events,
+                    {{"events", FieldType::objects, Need::required, 0, kEventsMax}}});
 }
 
 }  // namespace rap::cp

@@ -27,7 +27,8 @@ constexpr const char* kCandidates = R"sql(
     and (a.organization_id is null or a.organization_id = $3)
   order by a.node_id, a.organization_id nulls last
 )sql";
-constexpr const char* kEndpoint = "select mesh_endpoint from node_heartbeat_latest where node_id = $1";
+constexpr const char* kEndpoint =
+    "select mesh_endpoint from node_heartbeat_latest where node_id = $1";
 
 }  // namespace
 

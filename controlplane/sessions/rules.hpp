@@ -40,10 +40,10 @@ std::optional<Verdict> judge_missing(SessionState state, SystemTime mentioned,
 struct Candidate {
   std::string node_id;
   std::string assignment_id;
-  bool active = false;    // membership
-  bool present = false;   // heartbeat is fresh
+  bool active = false;   // membership
+  bool present = false;  // heartbeat is fresh
   bool has_endpoint = false;
-  std::string workload;   // reported state of the assignment's workload; empty: none yet
+  std::string workload;  // reported state of the assignment's workload; empty: none yet
   std::int64_t sessions = 0;
 };
 

@@ -58,8 +58,8 @@ constexpr const char* kTerminate = R"sql(
 boost::json::object to_json(const Row& row) {
   boost::json::object out;
   for (const char* key :
-       {"id", "organization_id", "cluster_id", "node_id", "node_name", "resource_id", "resource_name",
-        "protocol", "user_id", "user_name", "state", "detail"}) {
+       {"id", "organization_id", "cluster_id", "node_id", "node_name", "resource_id",
+        "resource_name", "protocol", "user_id", "user_name", "state", "detail"}) {
     out[key] = row.text(key);
   }
   out["controller"] = nullptr;
@@ -101,8 +101,9 @@ Row find_resource(const Call& call, Tx& tx) {
     refuse(Errc::not_found, "no such resource in an organization that you are a member of");
   }
   if (rows.size() > 1) {
-    refuse(Errc::conflict, "several of your organizations have a resource of this name; give "
-                           "organization_id");
+    refuse(Errc::conflict,
+           "several of your organizations have a resource of this name; give "
+           "organization_id");
   }
   return rows[0];
 }
@@ -126,9 +127,10 @@ Reply create(const Call& call, Tx& tx) {
   const auto id = SessionId::fresh();
   tx.query(kInsert, {id, organization, cluster, node.node_id, node.assignment_id,
                      resource.text("id"), call.person.id, call.now});
-  boost::json::object body = grant_access(
-      call, tx, {cluster, node.node_id, id.str(), organization.str(), resource.text("id"),
-                 fabric::LeaseVerb::open, fabric::LeaseMode::control, certificate});
+  boost::json::object body =
+      grant_access(call, tx,
+                   {cluster, node.node_id, id.str(), organization.str(), resource.text("id"),
+                    fabric::LeaseVerb::open, fabric::LeaseMode::control, certificate});
   body["session"] = to_json(tx.query(kGet, {id})[0]);
   boost::json::object detail;
   detail["resource_id"] = resource.text("id");
@@ -152,10 +154,10 @@ Reply list(const Call& call, Tx& tx) {
   tx.enter(call.person.scope());
   const Page page = page_of(call);
   const std::string organization = call.query("organization_id").value_or("");
-  return page_reply(page,
-                    tx.query(kList, {page.after, call.query("state").value_or(""), organization,
-                                     page.fetch()}),
-                    to_json);
+  return page_reply(
+      page,
+      tx.query(kList, {page.after, call.query("state").value_or(""), organization, page.fetch()}),
+      to_json);
 }
 
 Reply get(const Call& call, Tx& tx) {
@@ -174,9 +176,9 @@ Reply attach(const Call& call, Tx& tx) {
   const auto cluster = require(ClusterId::parse(row.text("cluster_id")));
   const auto mode = mode_of(call);
   boost::json::object body = grant_access(
-      call, tx, {cluster, row.text("node_id"), row.text("id"), organization.str(),
-                 row.text("resource_id"), fabric::LeaseVerb::attach, mode,
-                 client_certificate_of(call)});
+      call, tx,
+      {cluster, row.text("node_id"), row.text("id"), organization.str(), row.text("resource_id"),
+       fabric::LeaseVerb::attach, mode, client_certificate_of(call)});
   body["session"] = to_json(row);
   boost::json::object detail;
   detail["mode"] = mode == fabric::LeaseMode::control ? "control" : "view";
@@ -202,23 +204,36 @@ Reply terminate(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_session_routes(std::vector<Route>& routes) {
-  Route make{"POST", "/v1/sessions", Who::person,
-             "Open a session: where to connect, and a lease for 30 seconds", {201, 404, 409},
+  Route make{"POST",
+             "/v1/sessions",
+             Who::person,
+             "Open a session: where to connect, and a lease for 30 seconds",
+             {201, 404, 409},
              create,
              {optional_text("resource_id", 40), optional_text("resource", 100),
               optional_text("organization_id", 40), text_field("client_certificate_sha256", 43, 64),
               optional_text("mode", 10)}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back({"GET", "/v1/sessions", Who::person, "List sessions", {200}, list, {},
+  routes.push_back({"GET",
+                    "/v1/sessions",
+                    Who::person,
+                    "List sessions",
+                    {200},
+                    list,
+                    {},
                     {"limit", "cursor", "state", "organization_id"}});
   routes.push_back({"GET", "/v1/sessions/{id}", Who::person, "One session", {200, 404}, get});
-  Route join{"POST", "/v1/sessions/{id}/attach", Who::person,
-             "Attach to a session: a lease for 30 seconds", {200, 403, 404, 409}, attach,
+  Route join{"POST",
+             "/v1/sessions/{id}/attach",
+             Who::person,
+             "Attach to a session: a lease for 30 seconds",
+             {200, 403, 404, 409},
+             attach,
              {optional_text("mode", 10), text_field("client_certificate_sha256", 43, 64)}};
   routes.push_back(std::move(join));
-  routes.push_back({"POST", "/v1/sessions/{id}/terminate", Who::person, "End a session",
-                    {202, 404}, terminate});
+  routes.push_back(
+      {"POST", "/v1/sessions/{id}/terminate", Who::person, "End a session", {202, 404}, terminate});
 }
 
 }  // namespace rap::cp

@@ -9,7 +9,8 @@ namespace rap::cp {
 namespace {
 
 constexpr const char* kOrganizationExists = "select 1 as one from organizations where id = $1";
-constexpr const char* kUserExists = "select 1 as one from users where id = $1 and status = 'active'";
+constexpr const char* kUserExists =
+    "select 1 as one from users where id = $1 and status = 'active'";
 constexpr const char* kFind = R"sql(
   select id, role from memberships where organization_id = $1 and user_id = $2 for update
 )sql";
@@ -98,15 +99,25 @@ Reply remove(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_membership_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/organizations/{id}/memberships", Who::person, "List members",
-                    {200, 403, 404}, list, {}, {"limit", "cursor"}});
-  Route make{"POST", "/v1/organizations/{id}/memberships", Who::person,
-             "Add a person, or change what they are", {200, 201, 403, 404}, add,
+  routes.push_back({"GET",
+                    "/v1/organizations/{id}/memberships",
+                    Who::person,
+                    "List members",
+                    {200, 403, 404},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
+  Route make{"POST",
+             "/v1/organizations/{id}/memberships",
+             Who::person,
+             "Add a person, or change what they are",
+             {200, 201, 403, 404},
+             add,
              {text_field("user_id", 1, 40), text_field("role", 1, 10)}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back({"DELETE", "/v1/memberships/{id}", Who::person, "Remove a person",
-                    {204, 403, 404}, remove});
+  routes.push_back(
+      {"DELETE", "/v1/memberships/{id}", Who::person, "Remove a person", {204, 403, 404}, remove});
 }
 
 }  // namespace rap::cp

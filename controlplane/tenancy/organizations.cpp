@@ -67,16 +67,25 @@ Reply get(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_organization_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/v1/organizations", Who::person,
-                    "List organizations: an owner sees all, others their own", {200}, list, {},
+  routes.push_back({"GET",
+                    "/v1/organizations",
+                    Who::person,
+                    "List organizations: an owner sees all, others their own",
+                    {200},
+                    list,
+                    {},
                     {"limit", "cursor"}});
-  Route make{"POST", "/v1/organizations", Who::owner,
-             "Create an organization; who creates it is its first admin", {201, 409}, create,
+  Route make{"POST",
+             "/v1/organizations",
+             Who::owner,
+             "Create an organization; who creates it is its first admin",
+             {201, 409},
+             create,
              {text_field("name"), {"slug", FieldType::slug}}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back({"GET", "/v1/organizations/{id}", Who::person, "One organization", {200, 404},
-                    get});
+  routes.push_back(
+      {"GET", "/v1/organizations/{id}", Who::person, "One organization", {200, 404}, get});
 }
 
 }  // namespace rap::cp

@@ -14,7 +14,7 @@ from devtools.postgres import BIN, Postgres
 from devtools.process import Process, free_port, stop_all, wait_until
 from devtools.redis import Redis
 
-BINARIES = pathlib.Path(os.environ.get("RAP_BIN", "build/bin")).resolve()
+BINARIES = pathlib.Path(os.environ.get("RAP_BIN", "build/bin")).absolute()
 PASSWORD = "a good long password"
 READY_S = 60
 

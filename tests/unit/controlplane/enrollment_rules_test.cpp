@@ -67,7 +67,8 @@ TEST(JoinKey, TwoNodesNeverShareOne) {
   EXPECT_EQ(judge_key(known, "jtk_1", "b").error().code, Errc::conflict);
   EXPECT_EQ(judge_key(known, "jtk_2", "a").error().code, Errc::conflict);
   const KnownKey rejected{"jtk_1", "a", true, false};
-  EXPECT_EQ(*judge_key(rejected, "jtk_1", "a"), KeyVerdict::same_request) << "told the reason again";
+  EXPECT_EQ(*judge_key(rejected, "jtk_1", "a"), KeyVerdict::same_request)
+      << "told the reason again";
   EXPECT_EQ(*judge_key(rejected, "jtk_2", "a"), KeyVerdict::new_request);
   const KnownKey revoked{"jtk_1", "a", false, true};
   EXPECT_EQ(judge_key(revoked, "jtk_1", "a").error().code, Errc::forbidden);
@@ -77,12 +78,14 @@ TEST(Capabilities, NamesOrObjects) {
   const auto parse = [](const char* text) {
     return parse_capabilities(boost::json::parse(text).as_array());
   };
-  const auto good = parse(R"(["can_a",{"name":"can_b","detail":{"x":1}},{"name":"can_c","detail":"t"},"can_a"])");
+  const auto good =
+      parse(R"(["can_a",{"name":"can_b","detail":{"x":1}},{"name":"can_c","detail":"t"},"can_a"])");
   ASSERT_TRUE(good);
   ASSERT_EQ(good->size(), 3u);
   EXPECT_EQ((*good)[1].detail, R"({"x":1})");
   EXPECT_EQ((*good)[2].detail, R"({"text":"t"})");
-  for (const char* bad : {"[1]", "[{}]", R"([{"name":1}])", R"(["Can A"])", R"([""])", "[null]", "[[]]"}) {
+  for (const char* bad :
+       {"[1]", "[{}]", R"([{"name":1}])", R"(["Can A"])", R"([""])", "[null]", "[[]]"}) {
     EXPECT_FALSE(parse(bad)) << bad;
   }
 }

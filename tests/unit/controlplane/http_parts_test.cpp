@@ -15,8 +15,13 @@ namespace {
 TEST(Cursor, RoundTripAndHostileTexts) {
   const std::string id = NodeId::fresh().str();
   EXPECT_EQ(*parse_cursor(make_cursor(id)), id);
-  const std::string hostile[] = {"",   "x", "%%", make_cursor(id) + "A", to_base64url(as_bytes("2:abc")),
-                                 to_base64url(as_bytes("1:")), to_base64url(as_bytes("1:a'; drop")),
+  const std::string hostile[] = {"",
+                                 "x",
+                                 "%%",
+                                 make_cursor(id) + "A",
+                                 to_base64url(as_bytes("2:abc")),
+                                 to_base64url(as_bytes("1:")),
+                                 to_base64url(as_bytes("1:a'; drop")),
                                  std::string(10'000, 'A')};
   for (const auto& text : hostile) EXPECT_FALSE(parse_cursor(text)) << text.substr(0, 40);
 }
@@ -46,10 +51,10 @@ TEST(Fields, FindEveryBreakOfTheContract) {
   EXPECT_EQ(errors("{}"), 2u);
   for (const char* bad :
        {R"({"name":"","slug":"a"})", R"({"name":"abcdef","slug":"a"})", R"({"name":1,"slug":"a"})",
-        R"({"name":"a","slug":"A"})", R"({"name":"a","slug":"-a"})", R"({"name":"a","slug":"a","ttl":11})",
-        R"({"name":"a","slug":"a","ttl":1.0})", R"({"name":"a","slug":"a","x":1})",
-        R"({"name":"a","slug":"a","roles":["a","b","c"]})", R"({"name":"a","slug":"a","roles":[1]})",
-        R"({"name":"a\u0007","slug":"a"})"}) {
+        R"({"name":"a","slug":"A"})", R"({"name":"a","slug":"-a"})",
+        R"({"name":"a","slug":"a","ttl":11})", R"({"name":"a","slug":"a","ttl":1.0})",
+        R"({"name":"a","slug":"a","x":1})", R"({"name":"a","slug":"a","roles":["a","b","c"]})",
+        R"({"name":"a","slug":"a","roles":[1]})", R"({"name":"a\u0007","slug":"a"})"}) {
     EXPECT_EQ(errors(bad), 1u) << bad;
   }
 }
@@ -64,7 +69,8 @@ TEST(RouteTable, FindsByMethodAndDecodedPath) {
   EXPECT_EQ(table.find("GET", "/v1/things/a%20b").values.at("id"), "a b");
   EXPECT_EQ(table.find("GET", "/files/a/b/c").values.at("path"), "a/b/c");
   EXPECT_TRUE(table.find("POST", "/v1/things/x").path_known);
-  for (const char* none : {"/v1/things", "/v1/things/", "/v1/things/a/b", "/files", "", "x", "/%zz"}) {
+  for (const char* none :
+       {"/v1/things", "/v1/things/", "/v1/things/a/b", "/files", "", "x", "/%zz"}) {
     EXPECT_EQ(table.find("GET", none).route, nullptr) << none;
   }
 }
@@ -81,9 +87,10 @@ TEST(Config, DefaultsAndRefusals) {
   EXPECT_EQ(good->public_url, "https://127.0.0.1:9");
   EXPECT_EQ(good->public_address().port, 9);
   for (const char* bad :
-       {"", "[]", "data_dir: [1]", "data_dir: d\nunknown: 1", "data_dir: d\npostgres: {conections: 3}",
-        "data_dir: d\npostgres: {connections: 0}", "data_dir: d\nlisten: nowhere",
-        "data_dir: d\npublic_url: http://x", "data_dir: d\npostgres: text", "{{{"}) {
+       {"", "[]", "data_dir: [1]", "data_dir: d\nunknown: 1",
+        "data_dir: d\npostgres: {conections: 3}", "data_dir: d\npostgres: {connections: 0}",
+        "data_dir: d\nlisten: nowhere", "data_dir: d\npublic_url: http://x",
+        "data_dir: d\npostgres: text", "{{{"}) {
     EXPECT_FALSE(parse_config(bad, "/base")) << bad;
   }
 }

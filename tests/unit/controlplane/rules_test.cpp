@@ -1,9 +1,10 @@
+#include "controlplane/roles/rules.hpp"
+
 #include <gtest/gtest.h>
 
 #include "controlplane/audit/chain.hpp"
 #include "controlplane/auth/totp.hpp"
 #include "controlplane/releases/choose.hpp"
-#include "controlplane/roles/rules.hpp"
 #include "controlplane/sessions/rules.hpp"
 
 namespace rap::cp {
@@ -15,8 +16,8 @@ TEST(Totp, VectorsOfTheRfc) {
   const struct {
     std::int64_t time;
     const char* code;
-  } vectors[] = {{59, "94287082"},          {1111111109, "07081804"}, {1111111111, "14050471"},
-                 {1234567890, "89005924"},  {2000000000, "69279037"}, {20000000000, "65353130"}};
+  } vectors[] = {{59, "94287082"},         {1111111109, "07081804"}, {1111111111, "14050471"},
+                 {1234567890, "89005924"}, {2000000000, "69279037"}, {20000000000, "65353130"}};
   for (const auto& v : vectors) EXPECT_EQ(totp_code(secret, v.time / 30, 8), v.code) << v.time;
 }
 
@@ -161,8 +162,9 @@ TEST(Releases, ChannelDecidesUnlessPinned) {
   EXPECT_EQ(choose_release("rdp-worker", {}, listed, {}), nullptr);
   const std::vector<ChannelFacts> channels = {{"plugin.rap.ssh", "current", "0.1.0", 0}};
   EXPECT_EQ(choose_release("ssh-worker", ours, listed, channels)->id, "rel_1");
-  EXPECT_EQ(choose_release("ssh-worker", {"plugin.rap.ssh", "0.2.0", "current"}, listed, channels)->id,
-            "rel_2");
+  EXPECT_EQ(
+      choose_release("ssh-worker", {"plugin.rap.ssh", "0.2.0", "current"}, listed, channels)->id,
+      "rel_2");
   const std::vector<ChannelFacts> floor = {{"plugin.rap.ssh", "current", "0.1.0", 1}};
   EXPECT_EQ(choose_release("ssh-worker", ours, listed, floor), nullptr) << "below the epoch";
 }

@@ -1,9 +1,10 @@
+#include "controlplane/secrets/sealer.hpp"
+
 #include <gtest/gtest.h>
 
 #include "base/crypto.hpp"
 #include "controlplane/auth/password.hpp"
 #include "controlplane/pki/authority.hpp"
-#include "controlplane/secrets/sealer.hpp"
 
 namespace rap::cp {
 namespace {
@@ -54,7 +55,8 @@ TEST(Authority, IssuesNodeAndServerCertificates) {
                                 net::CertificateUse::server, now));
   EXPECT_FALSE(net::verify_chain(node.facts.der, {}, ca.certificate_pem(),
                                  net::CertificateUse::client, now + std::chrono::hours(25)));
-  const auto server = ca.issue_server(key, {"rap.example", "192.0.2.1"}, now, std::chrono::hours(1));
+  const auto server =
+      ca.issue_server(key, {"rap.example", "192.0.2.1"}, now, std::chrono::hours(1));
   EXPECT_TRUE(certificate_names(server.pem, "rap.example"));
   EXPECT_TRUE(certificate_names(server.pem, "192.0.2.1"));
   EXPECT_FALSE(certificate_names(server.pem, "192.0.2.2"));
@@ -64,8 +66,8 @@ TEST(Csr, HostileTexts) {
   const auto csr = *net::make_csr_pem(net::generate_p256_key_pem(), "n");
   std::string flipped = csr;
   flipped[csr.size() / 2] = flipped[csr.size() / 2] == 'A' ? 'B' : 'A';
-  for (const std::string& bad : {std::string(), std::string("x"), flipped, csr.substr(0, 100),
-                                 std::string(20'000, 'x')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("x"), flipped, csr.substr(0, 100), std::string(20'000, 'x')}) {
     EXPECT_FALSE(inspect_csr(bad));
   }
 }
