@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "controlplane/db/migrate.hpp"
 #include "controlplane/db/sql.hpp"
 #include "controlplane/nodes/heartbeats.hpp"
@@ -32,7 +33,7 @@ Heartbeat heartbeat(int node) {
   out.boot_id = "6b1f0c2e-0000-4000-8000-000000000001";
   out.agent_version = "0.1.0";
   out.mesh_endpoint = "10.0.0.1:7444";
-  out.sent_at = out.received_at = std::chrono::system_clock::now();
+  out.sent_at = out.received_at = rap::RealClock().now();
   out.payload = kPayload;
   return out;
 }
