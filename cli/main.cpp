@@ -1,4 +1,5 @@
 // rapctl: the command line; everything it does is in the other files.
+#include <algorithm>
 #include <clocale>
 #include <iostream>
 
@@ -7,6 +8,7 @@
 #include "base/log.hpp"
 #include "cli/cli.hpp"
 #include "cli/prompt.hpp"
+#include "cli/unknown_words.hpp"
 
 namespace {
 
@@ -56,6 +58,11 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     return cli.status;
   } catch (const CLI::ParseError& error) {
+    // The library's own words for a mistyped command are "A subcommand is required".
+    const std::string unknown = explain_unknown(app, {argv + std::min(argc, 1), argv + argc});
+    if (error.get_exit_code() != 0 && !unknown.empty()) {
+      return report(Failure(Exit::usage, unknown, "run with --help or --help-all"));
+    }
     return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
   } catch (const Failure& failure) {
     return report(failure);

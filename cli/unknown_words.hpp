@@ -1,0 +1,17 @@
+// What of a refused command line is no command or flag of ours.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace rap::cli {
+
+// "unknown command 'clustr'; did you mean 'rapctl cluster'?" about the first such word of `words`
+// (without the program's name); empty when all are known and something else is wrong.
+std::string explain_unknown(const CLI::App& app, const std::vector<std::string>& words);
+
+}  // namespace rap::cli
