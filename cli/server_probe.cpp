@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "base/fingerprint.hpp"
 #include "base/net/http_client.hpp"
 #include "cli/failure.hpp"
 
@@ -30,10 +31,7 @@ Bytes spki_of(X509* certificate) {
 }  // namespace
 
 std::string ServerProbe::fingerprint() const {
-  const std::string hex = to_hex(ca_spki_sha256);
-  std::string out;
-  for (std::size_t i = 0; i < hex.size(); i += 2) out += (i ? ":" : "") + hex.substr(i, 2);
-  return out;
+  return fingerprint_text(ca_spki_sha256);
 }
 
 ServerProbe probe_server(const std::string& url) {

@@ -4,6 +4,8 @@
 
 #include "base/crypto.hpp"
 #include "base/file.hpp"
+#include "base/fingerprint.hpp"
+#include "base/net/x509.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/auth/password.hpp"
 #include "controlplane/auth/people.hpp"
@@ -55,6 +57,20 @@ void insert_owner(Tx& tx, const std::string& login, const std::string& display_n
   audit(tx, Actor::system(), "", {"user.created", id.str()}, detail, RealClock().now());
 }
 
+// As `rapctl login` shows it before it asks whether to trust: the owner compares the two.
+Status show_fingerprint(const Config& config, std::ostream& out) {
+  const auto path = config.data_dir / kPlatformCaFile;
+  const auto pem = read_text_file(path, 64 * 1024);
+  // A further server that does not have the files yet.
+  if (!pem && pem.error().code == Errc::not_found) return {};
+  if (!pem) return fail(pem.error(), "platform authority");
+  const auto facts = net::parse_certificate_pem(*pem);
+  if (!facts) return fail(facts.error(), path.string());
+  out << "The platform CA, for the first rapctl login to be compared with:\n"
+      << "  SHA-256 of its key: " << fingerprint_text(facts->spki_sha256) << "\n";
+  return {};
+}
+
 }  // namespace
 
 Status run_migrate(const Config& config, std::ostream& out) {
@@ -76,7 +92,7 @@ Status run_init(const Config& config, const InitOptions& options, std::ostream& 
   });
   if (!owner.empty()) {
     out << "already initialised: " << owner << " is an owner; no key and no person was made\n";
-    return {};
+    return show_fingerprint(config, out);
   }
   const std::string login = normal_login(options.owner_login);
   if (login.empty() || login.size() > 100) return fail(Errc::invalid, "--owner-login is missing");
@@ -90,8 +106,9 @@ Status run_init(const Config& config, const InitOptions& options, std::ostream& 
   admin->run([&](Tx& tx) {
     insert_owner(tx, login, options.owner_name.empty() ? login : options.owner_name, hash);
   });
-  out << "made the first owner, " << login << "\n\n"
-      << "Next:\n"
+  out << "made the first owner, " << login << "\n\n";
+  if (auto shown = show_fingerprint(config, out); !shown) return shown;
+  out << "Next:\n"
       << "  rap-control-plane serve --config ...\n"
       << "  rapctl login --server " << config.public_url << " --ca "
       << (config.data_dir / kPlatformCaFile).string() << " --login " << login << "\n"

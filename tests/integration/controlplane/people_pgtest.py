@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import struct
+import subprocess
 import time
 import unittest
 
@@ -22,6 +23,13 @@ class People(PlaneTest):
     def test_init_again_changes_nothing(self):
         self.assertIn("already initialised", self.plane.init())
         self.assertIn("made the first owner", self.plane.init_output)
+        pem = (self.plane.data / "platform-ca.pem").read_text()
+        key = subprocess.run(["openssl", "x509", "-pubkey", "-noout"], input=pem, check=True, capture_output=True,
+                             text=True).stdout
+        digest = hashlib.sha256(base64.b64decode("".join(key.splitlines()[1:-1]))).hexdigest()
+        shown = "SHA-256 of its key: " + ":".join(digest[i:i + 2] for i in range(0, 64, 2))
+        self.assertIn(shown, self.plane.init_output)
+        self.assertIn(shown, self.plane.init())
         for secret in ("platform-ca.key", "server.key", "secrets.kek"):
             self.assertEqual((self.plane.data / secret).stat().st_mode & 0o777, 0o600)
 
