@@ -274,6 +274,7 @@ TEST(Hub, SaysGoodbyeAfterTheLastOutput) {
   HubRig rig;
   rig.open();
   TestClient ada = rig.join(AttachMode::control, "Ada");
+  ASSERT_TRUE(ada.wait_output("[picture]"));
   const std::string block(64 << 10, 'x');
   std::size_t sent = 0;
   for (int i = 0; i < 12; ++i) {
