@@ -79,6 +79,29 @@ class ControlPlane:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Replica:
+    """A second server on the database and Redis of `first`, with a copy of its keys, as on a host of its own."""
+
+    def __init__(self, first):
+        self.folder = first.folder / "replica"
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.data = self.folder / "data"
+        shutil.copytree(first.data, self.data)
+        config = json.loads(first.config.read_text())
+        config["listen"], config["data_dir"] = f"127.0.0.1:{self.port}", str(self.data)
+        del config["postgres"]["admin_url"]  # serve has no use for it
+        (self.folder / "config.yaml").write_text(json.dumps(config))
+        self.process = Process("second rap-control-plane", [BINARIES / "rap-control-plane", "serve", "--config",
+                                                            self.folder / "config.yaml"], self.folder / "log")
+        self.process.wait_ready(lambda: self.status("/readyz") == 200, READY_S, "is ready")
+
+    status, api, login = ControlPlane.status, ControlPlane.api, ControlPlane.login
+
+    def close(self):
+        self.process.stop()
+
+
 class Node:
     """What an agent does, with openssl instead of the agent."""
 
@@ -105,11 +128,11 @@ class Node:
         self.certificate.write_text(answer["certificate_pem"])
         return self
 
-    def api(self):
-        return self.plane.api(node=self)
+    def api(self, plane=None):
+        return (plane or self.plane).api(node=self)
 
-    def beat(self, **changes):
-        return self.api().post("/v1/node/heartbeat", {
+    def beat(self, plane=None, **changes):
+        return self.api(plane).post("/v1/node/heartbeat", {
             "boot_id": "b1", "sent_at": "2026-01-01T00:00:00Z", "agent_version": "0.1.0",
             "mesh_endpoint": "127.0.0.1:4433", "load": {"cpu": 1, "memory_used_kb": 1, "memory_total_kb": 2},
             "capabilities": [{"name": "can_run_ssh_worker", "detail": {}}], "sandbox_layers": [],
@@ -176,4 +199,4 @@ class PlaneTest(unittest.TestCase):
         return [e["kind"] for e in self.owner.items(f"/v1/clusters/{chain}/audit-events")]
 
 
-__all__ = ["ApiError", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "stop_all", "wait_until"]
+__all__ = ["ApiError", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "Replica", "stop_all", "wait_until"]
