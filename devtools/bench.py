@@ -225,7 +225,7 @@ class Bench:
                            f"{row['ours_ms'] / row['peer_ms']:.2f}", "<= 1.15")
 
     def heartbeats(self):
-        """One connection writing batches against pgbench's single rows, with one client and with four."""
+        """One connection writing batches against one pgbench client writing single rows."""
         with tempfile.TemporaryDirectory(prefix="rap-bench-") as folder:
             postgres = Postgres(pathlib.Path(folder) / "pg").start()
             try:
@@ -233,18 +233,17 @@ class Bench:
                 ours = program("heartbeats_bench", url, HEARTBEAT_S)[0]["rows_per_s"]
                 script = pathlib.Path(folder) / "upsert.sql"
                 script.write_text(UPSERT)
-                for clients in (1, 4):
+                # As pgbench does it by default (every row waits for the disk), and without waiting, as ours.
+                for label, options in (("durable", ""), ("not waiting", "-c synchronous_commit=off")):
                     done = subprocess.run(
-                        [BIN / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T",
-                         str(HEARTBEAT_S), "-f", script, "bench"], capture_output=True, text=True,
-                        env={**postgres.env(), "PGOPTIONS": "-c synchronous_commit=off"})
+                        [BIN / "pgbench", "-n", "-M", "prepared", "-c", "1", "-T", str(HEARTBEAT_S), "-f", script,
+                         "bench"], capture_output=True, text=True, env={**postgres.env(), "PGOPTIONS": options})
                     found = re.search(r"tps = ([\d.]+)", done.stdout)
                     if not found:
                         raise Failed(f"pgbench: {done.stderr.strip()}")
                     peer = float(found.group(1))
-                    self.table.add(f"heartbeats, batched, log and latest ({clients} pgbench client"
-                                   f"{'s' if clients > 1 else ''})", f"{ours:.0f} rows/s",
-                                   f"pgbench {peer:.0f} rows/s", f"{ours / peer:.1f}", ">= 6")
+                    self.table.add("heartbeats, batched, each a log row and an upsert", f"{ours:.0f} /s",
+                                   f"pgbench upserts, {label} {peer:.0f} /s", f"{ours / peer:.1f}", ">= 6")
             finally:
                 postgres.stop()
 

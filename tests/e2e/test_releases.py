@@ -71,7 +71,7 @@ class Releases(EndToEnd):
         good = artifact.read_bytes()
         self.replace(artifact, good[:-1])
         assignment = self.assign(policy={"product": story.PRODUCT, "version": version})
-        self.assertDegraded(assignment, r"length|short|long|hash|size|mismatch|ended")
+        self.assertDegraded(assignment, r"length|short|long|hash|expected|mismatch")
         self.replace(artifact, good + b"x")
         self.assertSessionsGoOn()
         self.replace(artifact, good)

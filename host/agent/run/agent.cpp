@@ -22,6 +22,7 @@ constexpr net::milliseconds kCallDeadline{20'000};
 // Wishes come at once by the long poll; this only bounds how old the metadata may become. The
 // director's timestamp lives for an hour.
 constexpr net::milliseconds kSyncInterval{15 * 60'000};
+constexpr net::milliseconds kRetryInterval{30'000};  // two small requests, while a role cannot run
 constexpr net::milliseconds kPollWait{25'000};
 
 }  // namespace
@@ -198,6 +199,9 @@ net::Task<bool> Agent::sync(SyncInput::Scope scope) {
 
 net::milliseconds Agent::until_next_sync() const {
   if (applied_ == nullptr) return net::milliseconds(0);
+  // What Version Storage served wrong may be right in a moment; a mirror heals without our being
+  // told.
+  if (workloads_.lacks_artifacts()) return kRetryInterval;
   // Well before the director's word expires, but never in a rush.
   const auto left = std::chrono::duration_cast<net::milliseconds>(applied_->director_expires -
                                                                   RealClock().now()) /

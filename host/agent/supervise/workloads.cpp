@@ -150,6 +150,11 @@ void Workloads::session_ended() {
   }
 }
 
+bool Workloads::lacks_artifacts() const {
+  return std::any_of(plan_.begin(), plan_.end(),
+                     [](const PlannedRole& planned) { return !planned.spec; });
+}
+
 void Workloads::retry_failed() {
   for (const auto& [name, zygote] : zygotes_) {
     if (zygote->state() != WorkloadState::running) zygote->retry();

@@ -42,6 +42,10 @@ class Workloads {
   // After a download: zygotes that failed for their artifact try again.
   void retry_failed();
 
+  // True while an assigned role has no verified artifact: a download failed, or there is no
+  // release.
+  bool lacks_artifacts() const;
+
   // The zygote for sessions of `role` in `organization`; the reason when there is none.
   Result<std::shared_ptr<Zygote>> find(const std::string& role, const std::string& organization);
 
