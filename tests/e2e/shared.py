@@ -1,5 +1,6 @@
 """One platform for all end-to-end tests, started by the first that needs it: the owner's path is itself a test."""
 
+import atexit
 import sys
 import unittest
 
@@ -21,6 +22,7 @@ def platform():
     if _platform is None:
         place = Place("e2e")
         place.take()
+        atexit.register(place.release)
         started = Platform(place.folder)
         try:
             steps = Steps(sys.stdout)
