@@ -85,8 +85,9 @@ std::optional<Stored> read_newest(Tx& tx, const NodeId& node) {
   return out;
 }
 
+// A set of the future was signed while the clock was ahead: it must not be served until then.
 bool fresh(const Stored& stored, SystemTime now) {
-  return now - stored.signed_at < kTimestampFresh;
+  return stored.signed_at <= now && now - stored.signed_at < kTimestampFresh;
 }
 
 }  // namespace

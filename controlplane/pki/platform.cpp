@@ -42,6 +42,8 @@ Result<CertificateAuthority> load_authority(const Config& config) {
 bool covers(const std::string& pem, const Config& config, SystemTime now) {
   const auto facts = net::parse_certificate_pem(pem);
   if (!facts || facts->not_after - kServerRenewBefore < now) return false;
+  // Made while the clock was ahead: nobody would accept it until then.
+  if (facts->not_before > now) return false;
   return std::ranges::all_of(server_names(config),
                              [&](const std::string& name) { return certificate_names(pem, name); });
 }

@@ -38,6 +38,17 @@ void print_status(const json::object& status) {
   std::printf("node       %s in %s\n", text_of(status, "node_id").c_str(),
               text_of(status, "cluster_id").c_str());
   std::printf("control    %s\n", text_of(status, "server").c_str());
+  if (auto snapshot = json_object(status, "snapshot")) {
+    const std::string stale = text_of(**snapshot, "stale");
+    const std::string expires = text_of(**snapshot, "director_expires");
+    std::string line = expires.empty() ? "none yet" : "good until " + expires;
+    if (!stale.empty()) line = stale;
+    std::printf("snapshot   %s\n", line.c_str());
+    for (const char* key : {"trouble", "release_trouble"}) {
+      const std::string why = text_of(**snapshot, key);
+      if (!why.empty()) std::printf("           not refreshed: %s\n", why.c_str());
+    }
+  }
   if (auto listener = json_object(status, "listener")) {
     std::printf("listener   %s %s %s\n", text_of(**listener, "state").c_str(),
                 text_of(**listener, "endpoint").c_str(), text_of(**listener, "detail").c_str());

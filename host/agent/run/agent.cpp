@@ -141,6 +141,7 @@ void Agent::note_contact(const Status& status) {
     if (!control_state_.reached) log::info("control plane reached", {{"server", server_.base_url}});
     control_state_.reached = true;
     control_state_.trouble.clear();
+    control_state_.clock_suspect = false;
     control_state_.last_contact = RealClock().now();
     return;
   }
@@ -150,6 +151,7 @@ void Agent::note_contact(const Status& status) {
   }
   control_state_.reached = false;
   control_state_.trouble = text;
+  control_state_.clock_suspect = status.error().code == Errc::expired;
 }
 
 // ---- snapshots
@@ -181,8 +183,13 @@ net::Task<bool> Agent::sync(SyncInput::Scope scope) {
     co_return false;
   }
   ++context_.counters.syncs;
-  for (const std::string& warning : result->warnings) {
-    log::warn("release repository", {{"detail", warning}});
+  if (result->release_trouble != release_trouble_ && !result->release_trouble.empty()) {
+    log::warn("releases not refreshed; those in force stay", {{"detail", result->release_trouble}});
+  }
+  if (!result->release_trouble.empty()) ++context_.counters.release_syncs_failed;
+  // What was not looked at is not known to be well.
+  if (scope == SyncInput::Scope::everything || !result->release_trouble.empty()) {
+    release_trouble_ = result->release_trouble;
   }
   if (!sync_trouble_.empty()) log::info("snapshots refreshed again");
   sync_trouble_.clear();

@@ -20,8 +20,9 @@ namespace rap::agent {
 
 // What the agent knows about its way to the control plane, for status and readiness.
 struct ControlState {
-  bool reached = false;  // the last call came back
-  std::string trouble;   // why not
+  bool reached = false;        // the last call came back
+  std::string trouble;         // why not
+  bool clock_suspect = false;  // because of a date: this host's clock is wrong, or the other's
   SystemTime last_contact{};
   std::int64_t clock_difference_s = 0;  // server's clock minus ours
   std::int64_t desired_seq = 0;
@@ -44,6 +45,8 @@ class Agent {
   // nullopt: fine; otherwise why not.
   std::optional<std::string> not_ready() const;
   std::optional<std::string> not_started() const;
+  // Since when, and why, what is in force is not confirmed any more; it stays in force.
+  std::optional<std::string> stale() const;
 
  private:
   net::Task<void> heartbeat_loop();
@@ -78,6 +81,7 @@ class Agent {
   AppliedPtr applied_;
   ControlState control_state_;
   std::string sync_trouble_;
+  std::string release_trouble_;  // R has no fresh word; D does
   SystemTime last_sync_{};
   bool syncing_ = false;
   net::Event sync_wanted_;

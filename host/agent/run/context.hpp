@@ -16,7 +16,7 @@ namespace rap::agent {
 // Since the agent started; `metrics` of the ops socket shows them as rap_agent_<name>_total.
 struct Counters {
   std::uint64_t heartbeats = 0, heartbeats_failed = 0;
-  std::uint64_t syncs = 0, syncs_failed = 0;
+  std::uint64_t syncs = 0, syncs_failed = 0, release_syncs_failed = 0;
   std::uint64_t certificates_renewed = 0;
   std::uint64_t artifacts_refused = 0;
   std::uint64_t process_starts = 0, process_ends = 0, processes_adopted = 0, processes_lost = 0;

@@ -25,6 +25,22 @@ std::optional<std::string> Agent::not_ready() const {
   return std::nullopt;
 }
 
+std::optional<std::string> Agent::stale() const {
+  if (applied_ == nullptr) return std::nullopt;
+  const SystemTime now = RealClock().now();
+  const auto since = [](std::string_view what, SystemTime when) {
+    return "stale: the word of the " + std::string(what) + " ended " + to_rfc3339(when) +
+           "; what runs goes on, nothing new is trusted";
+  };
+  if (applied_->director_expires <= now) {
+    return since("control plane", applied_->director_expires);
+  }
+  if (!release_trouble_.empty() && applied_->release_expires <= now) {
+    return since("release repository", applied_->release_expires);
+  }
+  return std::nullopt;
+}
+
 json::object Agent::status() const {
   const SystemTime now = RealClock().now();
   json::array workloads;
@@ -66,18 +82,23 @@ json::object Agent::status() const {
     snapshot = {{"director_version", applied_->director_version},
                 {"director_expires", to_rfc3339(applied_->director_expires)},
                 {"fresh", applied_->director_expires > now},
+                {"release_expires", to_rfc3339(applied_->release_expires)},
                 {"authority_term", applied_->membership.authority_term},
                 {"resources", applied_->access.resources.size()}};
   }
   snapshot["trouble"] = sync_trouble_;
+  snapshot["release_trouble"] = release_trouble_;
+  const auto old = stale();
+  snapshot["stale"] = old.value_or("");
 
   const auto reason = not_ready();
-  const bool degraded = reason || !control_state_.reached ||
-                        (applied_ != nullptr && applied_->director_expires <= now);
+  const bool degraded = reason || !control_state_.reached || old;
+  std::string detail = reason.value_or(control_state_.trouble);
+  if (detail.empty()) detail = old.value_or("");
   auto certificate = net::parse_certificate_pem(identity_.certificate_pem);
   return {{"version", kAgentVersion},
           {"state", degraded ? "degraded" : "running"},
-          {"detail", reason.value_or(control_state_.trouble)},
+          {"detail", std::move(detail)},
           {"node_id", identity_.node_id},
           {"cluster_id", identity_.cluster_id},
           {"certificate_expires", certificate ? to_rfc3339(certificate->not_after) : ""},
@@ -85,6 +106,7 @@ json::object Agent::status() const {
           {"control_plane",
            {{"reached", control_state_.reached},
             {"trouble", control_state_.trouble},
+            {"clock_suspect", control_state_.clock_suspect},
             {"last_contact", to_rfc3339(control_state_.last_contact)},
             {"clock_difference_s", control_state_.clock_difference_s}}},
           {"snapshot", std::move(snapshot)},
@@ -113,6 +135,7 @@ std::string Agent::metrics() const {
   counter("heartbeats_failed", c.heartbeats_failed);
   counter("syncs", c.syncs);
   counter("syncs_failed", c.syncs_failed);
+  counter("release_syncs_failed", c.release_syncs_failed);
   counter("certificates_renewed", c.certificates_renewed);
   counter("artifacts_refused", c.artifacts_refused);
   counter("process_starts", c.process_starts);
@@ -135,6 +158,14 @@ std::string Agent::metrics() const {
   gauge("events_waiting", static_cast<std::int64_t>(events_.waiting()));
   gauge("control_plane_reached", control_state_.reached ? 1 : 0);
   gauge("clock_difference_seconds", control_state_.clock_difference_s);
+  gauge("clock_suspect", control_state_.clock_suspect ? 1 : 0);
+  gauge("snapshot_stale", stale() ? 1 : 0);
+  // The age of what is known; -1: nothing was confirmed since this agent started.
+  gauge("snapshot_age_seconds",
+        last_sync_ == SystemTime{}
+            ? -1
+            : std::chrono::duration_cast<std::chrono::seconds>(RealClock().now() - last_sync_)
+                  .count());
   gauge("director_version", applied_ ? applied_->director_version : 0);
   gauge("memory_resident_kb", process_rss_kb(getpid()));
   return out;

@@ -67,7 +67,7 @@ class Sync {
     drop_unused_artifacts();
     SyncOutput out;
     out.applied = std::make_shared<const Applied>(std::move(next_));
-    out.warnings = std::move(warnings_);
+    out.release_trouble = std::move(release_trouble_);
     return out;
   }
 
@@ -157,13 +157,16 @@ class Sync {
     const fs::path directory = input_.state.tuf_release();
     tuf::TufClient release(config_of("release", directory), fetcher_, clock_);
     Status ready = open_release(release);
+    if (!ready) release_trouble_ = "release repository: " + ready.error().text();
     for (const ReleaseKey& key : wanted) {
       auto result = ready ? release_of(director, release, key)
                           : ReleaseResult(fail(ready.error(), "release repository"));
-      // Trusted before, and R cannot be asked just now: it goes on running.
+      // Trusted before, and R has no fresh word just now, be it away, expired or forged: nothing
+      // new is trusted, and what runs goes on running.
       const ReleaseResult* before = known(key);
-      if (!result && is_source_trouble(result.error()) && before != nullptr && *before) {
-        warnings_.push_back(result.error().text());
+      const bool no_word = !ready || (!result && is_source_trouble(result.error()));
+      if (no_word && before != nullptr && *before) {
+        if (release_trouble_.empty()) release_trouble_ = result.error().text();
         result = *before;
       }
       next_.releases.emplace(key, std::move(result));
@@ -270,7 +273,7 @@ class Sync {
   Floor floor_;
   std::int64_t highest_term_ = 0;
   Applied next_;
-  std::vector<std::string> warnings_;
+  std::string release_trouble_;
 };
 
 }  // namespace

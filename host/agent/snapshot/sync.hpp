@@ -30,8 +30,8 @@ struct SyncInput {
 
 struct SyncOutput {
   AppliedPtr applied;
-  // Not fatal, but worth a line each: "release repository: unavailable: ...".
-  std::vector<std::string> warnings;
+  // Why R had no fresh word, or empty. Not fatal: releases that were trusted before stay in force.
+  std::string release_trouble;
 };
 
 // Blocks for as long as downloads take; run it on the pool, one at a time. Steps: refresh D, check
