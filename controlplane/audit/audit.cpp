@@ -188,7 +188,7 @@ void add_audit_routes(std::vector<Route>& routes) {
        "/v1/clusters/{id}/audit-events",
        Who::owner,
        "Audit events of a cluster; of the installation itself under the id \"platform\"",
-       {200, 404},
+       {{200, "AuditEventList"}, 404},
        list_of_cluster,
        {},
        {"limit", "cursor"}});
@@ -196,13 +196,13 @@ void add_audit_routes(std::vector<Route>& routes) {
                     "/v1/clusters/{id}/audit-events/verify",
                     Who::owner,
                     "Checks the hash chain of a cluster's audit events",
-                    {200, 404},
+                    {{200, "AuditVerdict"}, 404},
                     verify_chain});
   routes.push_back({"GET",
                     "/v1/organizations/{id}/audit-events",
                     Who::person,
                     "Audit events that concern an organization",
-                    {200, 403, 404},
+                    {{200, "AuditEventList"}, 403, 404},
                     list_of_organization,
                     {},
                     {"limit", "cursor"}});

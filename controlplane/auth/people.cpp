@@ -263,24 +263,28 @@ void add_auth_routes(std::vector<Route>& routes) {
                     "/v1/auth/login",
                     Who::anyone,
                     "Log in; answers a token for 12 hours",
-                    {200, 401, 429},
+                    {{200, "Login"}, 401, 429},
                     TaskHandler(login),
                     {text_field("login", 1, 100), text_field("password", 1, kPasswordMax),
                      optional_text("totp", 10)}});
   routes.push_back({"POST", "/v1/auth/logout", Who::person, "End this session", {204}, logout});
-  routes.push_back(
-      {"GET", "/v1/auth/whoami", Who::person, "Who I am and where I belong", {200}, whoami});
+  routes.push_back({"GET",
+                    "/v1/auth/whoami",
+                    Who::person,
+                    "Who I am and where I belong",
+                    {{200, "WhoAmI"}},
+                    whoami});
   routes.push_back({"POST",
                     "/v1/auth/totp",
                     Who::person,
                     "Begin to use an authenticator",
-                    {200, 409},
+                    {{200, "TotpSecret"}, 409},
                     begin_totp});
   routes.push_back({"POST",
                     "/v1/auth/totp/confirm",
                     Who::person,
                     "Require the authenticator from now on",
-                    {200, 409},
+                    {{200, "TotpState"}, 409},
                     confirm_totp,
                     {text_field("code", 6, 10)}});
 }

@@ -93,24 +93,31 @@ Reply update(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_cluster_routes(std::vector<Route>& routes) {
-  routes.push_back(
-      {"GET", "/v1/clusters", Who::owner, "List clusters", {200}, list, {}, {"limit", "cursor"}});
+  routes.push_back({"GET",
+                    "/v1/clusters",
+                    Who::owner,
+                    "List clusters",
+                    {{200, "ClusterList"}},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
   Route make{"POST",
              "/v1/clusters",
              Who::owner,
              "Create a cluster with its own authority and keys",
-             {201, 409},
+             {{201, "Cluster"}, 409},
              create,
              {text_field("name"), {"slug", FieldType::slug}, optional_text("region", 60)}};
   make.creates = true;
   make.changes_trust = true;
   routes.push_back(std::move(make));
-  routes.push_back({"GET", "/v1/clusters/{id}", Who::owner, "One cluster", {200, 404}, get});
+  routes.push_back(
+      {"GET", "/v1/clusters/{id}", Who::owner, "One cluster", {{200, "Cluster"}, 404}, get});
   routes.push_back({"PATCH",
                     "/v1/clusters/{id}",
                     Who::owner,
                     "Change a cluster",
-                    {200, 404, 412, 428},
+                    {{200, "Cluster"}, 404, 412, 428},
                     update,
                     {text_field("name", 1, kNameMax, Need::optional),
                      optional_text("region", 60),

@@ -132,7 +132,7 @@ void add_node_group_routes(std::vector<Route>& routes) {
                     "/v1/clusters/{id}/node-groups",
                     Who::owner,
                     "List node groups",
-                    {200, 404},
+                    {{200, "NodeGroupList"}, 404},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -140,7 +140,7 @@ void add_node_group_routes(std::vector<Route>& routes) {
              "/v1/clusters/{id}/node-groups",
              Who::owner,
              "Create a node group",
-             {201, 404, 409},
+             {{201, "NodeGroup"}, 404, 409},
              create,
              {text_field("name"), optional_text("parent_id", 40)}};
   make.creates = true;
@@ -150,7 +150,7 @@ void add_node_group_routes(std::vector<Route>& routes) {
        "/v1/node-groups/{id}",
        Who::owner,
        "Rename or move a node group",
-       {200, 404, 409, 412, 428},
+       {{200, "NodeGroup"}, 404, 409, 412, 428},
        update,
        {text_field("name", 1, kNameMax, Need::optional), optional_text("parent_id", 40)}});
   routes.push_back({"DELETE",

@@ -55,25 +55,25 @@ void add_tuf_routes(std::vector<Route>& routes) {
                     "/tuf/director/metadata/{file}",
                     Who::node,
                     "Metadata of this node's director repository",
-                    {200, 404},
+                    {{200, kJsonMedia}, 404},
                     director_metadata});
   routes.push_back({"GET",
                     "/tuf/director/targets/{path...}",
                     Who::node,
                     "Targets of this node's director repository",
-                    {200, 404},
+                    {{200, kBytesMedia}, 404},
                     director_target});
   routes.push_back({"GET",
                     "/tuf/release/metadata/{file}",
                     Who::anyone,
                     "Metadata of the release repository",
-                    {200, 404},
+                    {{200, kJsonMedia}, 404},
                     TaskHandler(release_metadata)});
   routes.push_back({"GET",
                     "/tuf/release/targets/{path...}",
                     Who::anyone,
                     "Artifacts of the release repository",
-                    {200, 404},
+                    {{200, kBytesMedia}, 404},
                     TaskHandler(release_target)});
 }
 

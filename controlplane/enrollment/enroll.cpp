@@ -233,7 +233,7 @@ void add_enroll_routes(std::vector<Route>& routes) {
              "/v1/enroll",
              Who::anyone,
              "Ask to join a cluster with a join token; ask again for the decision",
-             {200, 202, 401, 403, 409, 422},
+             {{200, "EnrollmentApproved"}, {202, "EnrollmentPending"}, 401, 403, 409, 422},
              enroll,
              {text_field("token", 1, 200),
               text_field("csr_pem", 1, 16 * 1024),
@@ -248,7 +248,7 @@ void add_enroll_routes(std::vector<Route>& routes) {
               "/v1/node/certificate",
               Who::node,
               "Replace the node's certificate",
-              {200, 409, 422},
+              {{200, "NodeCertificate"}, 409, 422},
               rotate,
               {text_field("csr_pem", 1, 16 * 1024)}};
   renew.changes_trust = true;

@@ -143,17 +143,21 @@ void add_join_request_routes(std::vector<Route>& routes) {
                     "/v1/clusters/{id}/join-requests",
                     Who::owner,
                     "List join requests",
-                    {200, 404},
+                    {{200, "JoinRequestList"}, 404},
                     list,
                     {},
                     {"limit", "cursor", "status"}});
-  routes.push_back(
-      {"GET", "/v1/join-requests/{id}", Who::owner, "One join request", {200, 404}, get});
+  routes.push_back({"GET",
+                    "/v1/join-requests/{id}",
+                    Who::owner,
+                    "One join request",
+                    {{200, "JoinRequest"}, 404},
+                    get});
   Route yes{"POST",
             "/v1/join-requests/{id}/approve",
             Who::owner,
             "Make the node a member",
-            {200, 404, 409},
+            {{200, "JoinRequest"}, 404, 409},
             approve,
             {text_field("node_name", 1, 100, Need::optional), optional_text("group_id", 40)}};
   yes.changes_trust = true;
@@ -162,7 +166,7 @@ void add_join_request_routes(std::vector<Route>& routes) {
                     "/v1/join-requests/{id}/reject",
                     Who::owner,
                     "Refuse the node",
-                    {200, 404, 409},
+                    {{200, "JoinRequest"}, 404, 409},
                     reject,
                     {text_field("reason", 1, 500)}});
 }

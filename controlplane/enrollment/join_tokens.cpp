@@ -104,7 +104,7 @@ void add_join_token_routes(std::vector<Route>& routes) {
                     "/v1/clusters/{id}/join-tokens",
                     Who::owner,
                     "List join tokens",
-                    {200, 404},
+                    {{200, "JoinTokenList"}, 404},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -112,7 +112,7 @@ void add_join_token_routes(std::vector<Route>& routes) {
              "/v1/clusters/{id}/join-tokens",
              Who::owner,
              "Create a join token; the answer shows it once",
-             {201, 404},
+             {{201, "JoinToken"}, 404},
              create,
              {{"ttl_s", FieldType::integer, Need::required, 1, kLifeMaxS},
               {"max_uses", FieldType::integer, Need::optional, 1, kUsesMax},
@@ -120,7 +120,11 @@ void add_join_token_routes(std::vector<Route>& routes) {
   make.creates = true;
   make.changes_trust = true;
   routes.push_back(std::move(make));
-  Route end{"POST", "/v1/join-tokens/{id}/revoke", Who::owner, "Revoke a join token", {200, 404},
+  Route end{"POST",
+            "/v1/join-tokens/{id}/revoke",
+            Who::owner,
+            "Revoke a join token",
+            {{200, "JoinToken"}, 404},
             revoke};
   routes.push_back(std::move(end));
 }

@@ -143,7 +143,8 @@ boost::json::object fields_schema(const std::vector<Field>& fields) {
     if (field.need == Need::required) {
       required.emplace_back(field.name);
     } else {
-      p["nullable"] = true;
+      const boost::json::value plain = p["type"];
+      p["type"] = boost::json::array{plain, "null"};
     }
     properties[field.name] = std::move(p);
   }

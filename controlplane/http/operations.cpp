@@ -4,6 +4,7 @@
 
 #include "controlplane/db/database.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/http/shapes.hpp"
 #include "controlplane/metrics/metrics.hpp"
 #include "controlplane/redis/redis.hpp"
 
@@ -118,6 +119,33 @@ std::string_view meaning(unsigned status) {
   }
 }
 
+boost::json::object media_with(std::string_view shape) {
+  boost::json::object schema;
+  schema["$ref"] = "#/components/schemas/" + std::string(shape);
+  boost::json::object media;
+  media["schema"] = std::move(schema);
+  return media;
+}
+
+boost::json::object response(const Answer& answer) {
+  boost::json::object content;
+  if (answer.body.find('/') != std::string_view::npos) {
+    for (std::string_view rest = answer.body; !rest.empty();) {
+      const auto space = rest.find(' ');
+      content[rest.substr(0, space)] = boost::json::object();
+      rest = space == std::string_view::npos ? "" : rest.substr(space + 1);
+    }
+  } else if (!answer.body.empty()) {
+    content["application/json"] = media_with(answer.body);
+  } else if (answer.status >= 400) {
+    content["application/problem+json"] = media_with("Problem");
+  }
+  boost::json::object out;
+  out["description"] = meaning(answer.status);
+  if (!content.empty()) out["content"] = std::move(content);
+  return out;
+}
+
 boost::json::object operation(const Route& route) {
   boost::json::object out;
   out["summary"] = route.summary;
@@ -143,19 +171,8 @@ boost::json::object operation(const Route& route) {
     out["requestBody"] = std::move(body);
   }
   boost::json::object responses;
-  for (const unsigned status : all_statuses(route)) {
-    boost::json::object response;
-    response["description"] = meaning(status);
-    if (status >= 400) {
-      boost::json::object schema;
-      schema["$ref"] = "#/components/schemas/Problem";
-      boost::json::object media;
-      media["schema"] = std::move(schema);
-      boost::json::object content;
-      content["application/problem+json"] = std::move(media);
-      response["content"] = std::move(content);
-    }
-    responses[std::to_string(status)] = std::move(response);
+  for (const Answer& answer : all_answers(route)) {
+    responses[std::to_string(answer.status)] = response(answer);
   }
   out["responses"] = std::move(responses);
   boost::json::array security;
@@ -169,31 +186,9 @@ boost::json::object operation(const Route& route) {
   return out;
 }
 
-constexpr std::string_view kComponents = R"json({
-  "schemas": {
-    "Problem": {
-      "type": "object",
-      "required": ["type", "title", "status", "code", "detail"],
-      "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-        "detail": {"type": "string"},
-        "errors": {
-          "type": "array",
-          "items": {
-            "type": "object",
-            "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}}
-          }
-        }
-      }
-    }
-  },
-  "securitySchemes": {
-    "person": {"type": "http", "scheme": "bearer", "description": "rapses1..., from POST /v1/auth/login"},
-    "node": {"type": "mutualTLS", "description": "the node's certificate"}
-  }
+constexpr std::string_view kSecuritySchemes = R"json({
+  "person": {"type": "http", "scheme": "bearer", "description": "rapses1..., from POST /v1/auth/login"},
+  "node": {"type": "mutualTLS", "description": "the node's certificate"}
 })json";
 
 // One member a line, so that a change of the document reads well as a difference.
@@ -242,29 +237,40 @@ std::string openapi_document(const std::vector<Route>& routes) {
   document["openapi"] = "3.1.0";
   document["info"] = std::move(info);
   document["paths"] = std::move(paths);
-  document["components"] = boost::json::parse(kComponents);
+  boost::json::object components;
+  components["schemas"] = shape_schemas();
+  components["securitySchemes"] = boost::json::parse(kSecuritySchemes);
+  document["components"] = std::move(components);
   std::string out;
   pretty(out, document, "");
   return out + "\n";
 }
 
 void add_operations_routes(std::vector<Route>& routes) {
-  routes.push_back(
-      {"GET", "/livez", Who::anyone, "Is the process alive", {200}, TaskHandler(livez)});
+  routes.push_back({"GET",
+                    "/livez",
+                    Who::anyone,
+                    "Is the process alive",
+                    {{200, "Liveness"}},
+                    TaskHandler(livez)});
   routes.push_back({"GET",
                     "/readyz",
                     Who::anyone,
                     "Can it answer, and if not, why",
-                    {200},
+                    {{200, "Readiness"}, {503, "Readiness"}},
                     TaskHandler(readyz)});
   routes.push_back({"GET",
                     "/metrics",
                     Who::anyone,
                     "Counters in Prometheus' text format",
-                    {200},
+                    {{200, kTextMedia}},
                     TaskHandler(metrics)});
-  routes.push_back(
-      {"GET", "/v1/openapi.json", Who::anyone, "This document", {200}, TaskHandler(openapi)});
+  routes.push_back({"GET",
+                    "/v1/openapi.json",
+                    Who::anyone,
+                    "This document",
+                    {{200, kJsonMedia}},
+                    TaskHandler(openapi)});
 }
 
 }  // namespace rap::cp

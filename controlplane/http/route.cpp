@@ -52,16 +52,19 @@ bool matches(const std::vector<std::string>& pattern, const std::vector<std::str
 
 }  // namespace
 
-std::vector<unsigned> all_statuses(const Route& route) {
+std::vector<Answer> all_answers(const Route& route) {
   // Any route: the method and the body may be wrong, the database away, the program.
-  std::set<unsigned> all(route.statuses.begin(), route.statuses.end());
-  all.insert({500, 503});
+  std::set<unsigned> all{500, 503};
   if (route.who != Who::anyone) all.insert(401);
   if (route.who == Who::owner || route.who == Who::node) all.insert(403);
   if (route.method != "GET" && route.method != "DELETE") all.insert({400, 413, 415});
   if (!route.query.empty()) all.insert(400);
   if (route.creates) all.insert({400, 422});
-  return {all.begin(), all.end()};
+  for (const Answer& own : route.answers) all.erase(own.status);
+  std::vector<Answer> out = route.answers;
+  out.insert(out.end(), all.begin(), all.end());
+  std::ranges::sort(out, {}, &Answer::status);
+  return out;
 }
 
 RouteTable::RouteTable(std::vector<Route> routes) : routes_(std::move(routes)) {

@@ -19,12 +19,23 @@ using TransactionHandler = std::function<Reply(const Call&, Tx&)>;
 // Runs on the server's executor, after the caller was authenticated. `call` outlives the task.
 using TaskHandler = std::function<net::Task<Reply>(const Call&)>;
 
+// A status that a route may answer, and the body: a shape (http/shapes.hpp), or media types, with a
+// space between, whose content has a format of its own. Nothing: no body; from 400 on a Problem.
+struct Answer {
+  unsigned status = 0;
+  std::string_view body = {};
+  Answer(unsigned code, std::string_view what = {}) : status(code), body(what) {}
+};
+inline constexpr std::string_view kJsonMedia = "application/json";
+inline constexpr std::string_view kTextMedia = "text/plain";
+inline constexpr std::string_view kBytesMedia = "application/octet-stream application/json";
+
 struct Route {
   std::string_view method;
   std::string_view pattern;  // "/v1/clusters/{id}"; "{path...}" takes the rest, slashes included
   Who who;
   std::string_view summary;
-  std::vector<unsigned> statuses;  // besides those that every route of `who` may answer
+  std::vector<Answer> answers;  // besides those that every route of `who` may give
   std::variant<TransactionHandler, TaskHandler> handler;
 
   std::vector<Field> body = {};  // of POST, PATCH, PUT; without any, an empty or absent object
@@ -33,8 +44,8 @@ struct Route {
   bool changes_trust = false;  // refused while the authority is not healthy
 };
 
-// Every status that `route` may answer, those of its kind included; sorted.
-std::vector<unsigned> all_statuses(const Route& route);
+// Every answer that `route` may give, those of its kind included; sorted by status.
+std::vector<Answer> all_answers(const Route& route);
 
 // Finds by method and path. Pure; built once.
 class RouteTable {

@@ -86,7 +86,7 @@ void add_desired_routes(std::vector<Route>& routes) {
                     "/v1/node/desired",
                     Who::node,
                     "What concerns the node; waits until there is something new",
-                    {200},
+                    {{200, "Desired"}},
                     TaskHandler(desired),
                     {},
                     {"seen", "wait_ms"}});

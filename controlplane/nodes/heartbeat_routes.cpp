@@ -100,7 +100,7 @@ void add_heartbeat_routes(std::vector<Route>& routes) {
        "/v1/node/heartbeat",
        Who::node,
        "What the node does and how it is",
-       {200},
+       {{200, "HeartbeatAnswer"}},
        TaskHandler(heartbeat),
        {text_field("boot_id", 1, 100),
         text_field("sent_at", 1, 40),

@@ -172,12 +172,16 @@ void add_node_routes(std::vector<Route>& routes) {
                     "/v1/nodes",
                     Who::owner,
                     "List nodes",
-                    {200, 400},
+                    {{200, "NodeSummaryList"}, 400},
                     list,
                     {},
                     {"limit", "cursor", "cluster_id"}});
-  routes.push_back(
-      {"GET", "/v1/nodes/{id}", Who::owner, "One node with what it reports", {200, 404}, get});
+  routes.push_back({"GET",
+                    "/v1/nodes/{id}",
+                    Who::owner,
+                    "One node with what it reports",
+                    {{200, "Node"}, 404},
+                    get});
   const auto with = [](const char* status, const char* kind) {
     return [=](const Call& call, Tx& tx) { return set_status(call, tx, status, kind); };
   };
@@ -185,7 +189,7 @@ void add_node_routes(std::vector<Route>& routes) {
                "/v1/nodes/{id}/revoke",
                Who::owner,
                "End a node's identity for good: certificates, roles, connections",
-               {200, 404, 409},
+               {{200, "Node"}, 404, 409},
                with("revoked", "node.revoked"),
                {text_field("reason", 1, 500)}};
   routes.push_back(std::move(revoke));
@@ -193,12 +197,12 @@ void add_node_routes(std::vector<Route>& routes) {
                 "/v1/nodes/{id}/disable",
                 Who::owner,
                 "Give a node no new work",
-                {200, 404, 409},
+                {{200, "Node"}, 404, 409},
                 with("disabled", "node.disabled"),
                 {optional_text("reason", 500)}};
   routes.push_back(std::move(disable));
-  Route enable{"POST",         "/v1/nodes/{id}/enable", Who::owner,
-               "Undo disable", {200, 404, 409},         with("active", "node.enabled")};
+  Route enable{"POST",         "/v1/nodes/{id}/enable",   Who::owner,
+               "Undo disable", {{200, "Node"}, 404, 409}, with("active", "node.enabled")};
   enable.changes_trust = true;
   routes.push_back(std::move(enable));
 }

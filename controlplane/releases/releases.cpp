@@ -78,7 +78,7 @@ void add_release_routes(std::vector<Route>& routes) {
                     "/v1/releases",
                     Who::owner,
                     "List releases that Version Storage has",
-                    {200},
+                    {{200, "ReleaseList"}},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -86,7 +86,7 @@ void add_release_routes(std::vector<Route>& routes) {
                     "/v1/releases/sync",
                     Who::owner,
                     "Read Version Storage as a verifying client",
-                    {200, 422},
+                    {{200, "ReleaseSync"}, 422},
                     TaskHandler(sync)});
 }
 

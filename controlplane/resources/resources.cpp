@@ -213,7 +213,7 @@ void add_resource_routes(std::vector<Route>& routes) {
                     "/v1/organizations/{id}/resources",
                     Who::person,
                     "List resources; members see name and protocol",
-                    {200, 404},
+                    {{200, "ResourceList"}, 404},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -221,7 +221,7 @@ void add_resource_routes(std::vector<Route>& routes) {
              "/v1/organizations/{id}/resources",
              Who::person,
              "Create a resource",
-             {201, 403, 404, 409},
+             {{201, "Resource"}, 403, 404, 409},
              create,
              {text_field("name", 1, 100),
               text_field("protocol", 1, 30),
@@ -231,12 +231,13 @@ void add_resource_routes(std::vector<Route>& routes) {
               {"options", FieldType::object, Need::optional}}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back({"GET", "/v1/resources/{id}", Who::person, "One resource", {200, 404}, get});
+  routes.push_back(
+      {"GET", "/v1/resources/{id}", Who::person, "One resource", {{200, "Resource"}, 404}, get});
   routes.push_back({"PATCH",
                     "/v1/resources/{id}",
                     Who::person,
                     "Change a resource",
-                    {200, 403, 404, 409, 412, 428},
+                    {{200, "Resource"}, 403, 404, 409, 412, 428},
                     update,
                     {text_field("name", 1, 100, Need::optional),
                      {"target", FieldType::object, Need::optional},

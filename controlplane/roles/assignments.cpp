@@ -150,7 +150,7 @@ void add_role_routes(std::vector<Route>& routes) {
                     "/v1/clusters/{id}/role-assignments",
                     Who::owner,
                     "List what nodes may do",
-                    {200, 404},
+                    {{200, "RoleAssignmentList"}, 404},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -158,7 +158,7 @@ void add_role_routes(std::vector<Route>& routes) {
              "/v1/clusters/{id}/role-assignments",
              Who::owner,
              "Let a node do something",
-             {201, 403, 404, 409, 422},
+             {{201, "RoleAssignment"}, 403, 404, 409, 422},
              create,
              {text_field("node_id", 1, 40),
               text_field("role", 1, 40),

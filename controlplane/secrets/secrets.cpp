@@ -151,7 +151,7 @@ void add_secret_routes(std::vector<Route>& routes) {
                     "/v1/organizations/{id}/secrets",
                     Who::person,
                     "List secrets, without values",
-                    {200, 403, 404},
+                    {{200, "SecretList"}, 403, 404},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -159,7 +159,7 @@ void add_secret_routes(std::vector<Route>& routes) {
              "/v1/organizations/{id}/secrets",
              Who::person,
              "Store a secret; its value is never shown again",
-             {201, 403, 404, 409},
+             {{201, "Secret"}, 403, 404, 409},
              create,
              {text_field("name", 1, 100), text_field("value", 1, kValueMax)}};
   make.creates = true;
@@ -174,7 +174,7 @@ void add_secret_routes(std::vector<Route>& routes) {
                     "/v1/node/secrets/resolve",
                     Who::node,
                     "The value of a secret, for a session on this node",
-                    {200, 404},
+                    {{200, "SecretValue"}, 404},
                     resolve,
                     {text_field("session_id", 1, 40), text_field("secret_ref", 1, 40)}});
 }

@@ -150,7 +150,7 @@ void add_node_session_routes(std::vector<Route>& routes) {
                     "/v1/node/session-events",
                     Who::node,
                     "What happened in sessions of this node; again by event_id is harmless",
-                    {200},
+                    {{200, "EventsTaken"}},
                     session_events,
                     {{"events", FieldType::objects, Need::required, 0, kEventsMax}}});
 }

@@ -208,7 +208,7 @@ void add_session_routes(std::vector<Route>& routes) {
              "/v1/sessions",
              Who::person,
              "Open a session: where to connect, and a lease for 30 seconds",
-             {201, 404, 409},
+             {{201, "SessionAccess"}, 404, 409},
              create,
              {optional_text("resource_id", 40), optional_text("resource", 100),
               optional_text("organization_id", 40), text_field("client_certificate_sha256", 43, 64),
@@ -219,21 +219,26 @@ void add_session_routes(std::vector<Route>& routes) {
                     "/v1/sessions",
                     Who::person,
                     "List sessions",
-                    {200},
+                    {{200, "SessionList"}},
                     list,
                     {},
                     {"limit", "cursor", "state", "organization_id"}});
-  routes.push_back({"GET", "/v1/sessions/{id}", Who::person, "One session", {200, 404}, get});
+  routes.push_back(
+      {"GET", "/v1/sessions/{id}", Who::person, "One session", {{200, "Session"}, 404}, get});
   Route join{"POST",
              "/v1/sessions/{id}/attach",
              Who::person,
              "Attach to a session: a lease for 30 seconds",
-             {200, 403, 404, 409},
+             {{200, "SessionAccess"}, 403, 404, 409},
              attach,
              {optional_text("mode", 10), text_field("client_certificate_sha256", 43, 64)}};
   routes.push_back(std::move(join));
-  routes.push_back(
-      {"POST", "/v1/sessions/{id}/terminate", Who::person, "End a session", {202, 404}, terminate});
+  routes.push_back({"POST",
+                    "/v1/sessions/{id}/terminate",
+                    Who::person,
+                    "End a session",
+                    {{202, "Session"}, 404},
+                    terminate});
 }
 
 }  // namespace rap::cp

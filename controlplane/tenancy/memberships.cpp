@@ -103,7 +103,7 @@ void add_membership_routes(std::vector<Route>& routes) {
                     "/v1/organizations/{id}/memberships",
                     Who::person,
                     "List members",
-                    {200, 403, 404},
+                    {{200, "MembershipList"}, 403, 404},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -111,7 +111,7 @@ void add_membership_routes(std::vector<Route>& routes) {
              "/v1/organizations/{id}/memberships",
              Who::person,
              "Add a person, or change what they are",
-             {200, 201, 403, 404},
+             {{200, "Membership"}, {201, "Membership"}, 403, 404},
              add,
              {text_field("user_id", 1, 40), text_field("role", 1, 10)}};
   make.creates = true;

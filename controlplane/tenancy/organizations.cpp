@@ -71,7 +71,7 @@ void add_organization_routes(std::vector<Route>& routes) {
                     "/v1/organizations",
                     Who::person,
                     "List organizations: an owner sees all, others their own",
-                    {200},
+                    {{200, "OrganizationList"}},
                     list,
                     {},
                     {"limit", "cursor"}});
@@ -79,13 +79,17 @@ void add_organization_routes(std::vector<Route>& routes) {
              "/v1/organizations",
              Who::owner,
              "Create an organization; who creates it is its first admin",
-             {201, 409},
+             {{201, "Organization"}, 409},
              create,
              {text_field("name"), {"slug", FieldType::slug}}};
   make.creates = true;
   routes.push_back(std::move(make));
-  routes.push_back(
-      {"GET", "/v1/organizations/{id}", Who::person, "One organization", {200, 404}, get});
+  routes.push_back({"GET",
+                    "/v1/organizations/{id}",
+                    Who::person,
+                    "One organization",
+                    {{200, "Organization"}, 404},
+                    get});
 }
 
 }  // namespace rap::cp

@@ -64,13 +64,19 @@ Reply list(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_user_routes(std::vector<Route>& routes) {
-  routes.push_back(
-      {"GET", "/v1/users", Who::owner, "List people", {200}, list, {}, {"limit", "cursor"}});
+  routes.push_back({"GET",
+                    "/v1/users",
+                    Who::owner,
+                    "List people",
+                    {{200, "UserList"}},
+                    list,
+                    {},
+                    {"limit", "cursor"}});
   Route make{"POST",
              "/v1/users",
              Who::owner,
              "Create a person",
-             {201, 409},
+             {{201, "User"}, 409},
              TaskHandler(create),
              {text_field("login", 1, 100), text_field("display_name"),
               text_field("password", kPasswordMin, kPasswordMax)}};

@@ -13,10 +13,24 @@ from devtools.api import Api, ApiError
 from devtools.postgres import BIN, Postgres
 from devtools.process import Process, free_port, stop_all, wait_until
 from devtools.redis import Redis
+from tests.support.openapi import Document
 
 BINARIES = pathlib.Path(os.environ.get("RAP_BIN", "build/bin")).absolute()
 PASSWORD = "a good long password"
 READY_S = 60
+
+
+CONTRACT = pathlib.Path(__file__).parents[3] / "contracts" / "openapi.json"
+DOCUMENT = Document(json.loads(CONTRACT.read_text()))
+
+
+class CheckedApi(Api):
+    """Every answer is held to contracts/openapi.json: its status, its media type, and each member of its body."""
+
+    def raw(self, method, path, body=None, headers=None):
+        status, got, data = super().raw(method, path, body, headers)
+        DOCUMENT.check_answer(method, path, status, got, data)
+        return status, got, data
 
 
 class ControlPlane:
@@ -55,7 +69,7 @@ class ControlPlane:
             return None
 
     def api(self, token=None, node=None):
-        return Api(self.url, str(self.data / "platform-ca.pem"), token,
+        return CheckedApi(self.url, str(self.data / "platform-ca.pem"), token,
                    *((str(node.certificate), str(node.key)) if node else ()))
 
     def login(self, login="owner", password=PASSWORD, **more):

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from tests.integration.controlplane.harness import PASSWORD, PlaneTest
+from tests.integration.controlplane.harness import DOCUMENT, PASSWORD, PlaneTest
 
 
 def code(secret, offset=0):
@@ -224,6 +224,7 @@ class People(PlaneTest):
 
     def test_openapi_describes_the_running_server(self):
         document = self.plane.api().get("/v1/openapi.json")
+        self.assertEqual(document, DOCUMENT.document)
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 at = path.replace("{id}", "x").replace("{file}", "x").replace("{path}", "x")

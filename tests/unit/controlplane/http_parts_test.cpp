@@ -8,6 +8,7 @@
 #include "controlplane/http/operations.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/problem.hpp"
+#include "controlplane/http/shapes.hpp"
 
 namespace rap::cp {
 namespace {
@@ -78,6 +79,30 @@ TEST(RouteTable, FindsByMethodAndDecodedPath) {
 TEST(OpenApi, CommittedDocumentIsWhatTheRoutesSay) {
   EXPECT_EQ(openapi_document(all_routes()), committed_openapi())
       << "run: build/bin/rap-control-plane openapi > contracts/openapi.json";
+}
+
+TEST(OpenApi, EveryAnswerWithABodySaysWhatItHolds) {
+  for (const Route& route : all_routes()) {
+    for (const Answer& answer : all_answers(route)) {
+      const std::string where = std::string(route.method) + " " + std::string(route.pattern) + " " +
+                                std::to_string(answer.status);
+      const bool bodiless = answer.status == 204 || (answer.status >= 400 && answer.body.empty());
+      const bool media = answer.body.find('/') != std::string_view::npos;
+      EXPECT_TRUE(bodiless ? answer.body.empty() : media || is_shape(answer.body)) << where;
+    }
+  }
+}
+
+TEST(OpenApi, EveryReferenceLeadsSomewhere) {
+  const std::string text = openapi_document(all_routes());
+  constexpr std::string_view kBegin = "#/components/schemas/";
+  std::size_t seen = 0;
+  for (auto at = text.find(kBegin); at != std::string::npos; at = text.find(kBegin, at + 1)) {
+    const auto name = at + kBegin.size();
+    EXPECT_TRUE(is_shape(text.substr(name, text.find('"', name) - name))) << text.substr(name, 40);
+    ++seen;
+  }
+  EXPECT_GT(seen, 100U);
 }
 
 TEST(Config, DefaultsAndRefusals) {
