@@ -136,6 +136,20 @@ class Tidy(unittest.TestCase):
                 self.assertNotIn(name, names)
                 names.add(name)
 
+    def test_the_table_of_bad_input_names_tests_that_exist(self):
+        text = (ROOT / "docs/bad-input.md").read_text()
+        named = re.findall(r"`([\w/]+\.(?:py|cpp))::(\w+)\.(\w+)`", text)
+        self.assertGreater(len(named), 50)
+        missing = []
+        for file, group, name in named:
+            path = ROOT / "tests" / file
+            source = path.read_text() if path.is_file() else ""
+            wanted = (rf"^class {group}\b[\s\S]*^    def {name}\(" if file.endswith(".py")
+                      else rf"^TEST(_F|_P)?\({group}, {name}\)")
+            if not re.search(wanted, source, re.M):
+                missing.append(f"{file}::{group}.{name}")
+        self.assertNone(missing, "docs/bad-input.md names tests that are not there")
+
     def test_no_unfinished_marks(self):
         found = []
         for path in tracked("*.cpp", "*.hpp", "*.h", "*.c", "*.py", "*.sql", "*.cmake", "*CMakeLists.txt"):

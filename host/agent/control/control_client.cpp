@@ -42,7 +42,7 @@ Errc code_of_status(unsigned status) {
 Error explain(const net::NetError& error) {
   Error out = error.error();
   if (out.code == Errc::expired) {
-    out.detail += "; check the clock of this host (it says " + to_rfc3339(RealClock().now()) + ")";
+    out.detail += " (the clock of this host says " + to_rfc3339(RealClock().now()) + ")";
   }
   return out;
 }

@@ -1,5 +1,7 @@
 #include "host/agent/session/events.hpp"
 
+#include <utility>
+
 #include <boost/json.hpp>
 
 #include "base/crypto.hpp"
@@ -15,6 +17,9 @@ namespace json = boost::json;
 
 constexpr std::size_t kBatch = 50;  // about 15 KB a request
 constexpr net::milliseconds kDeadline{20'000};
+// About 300 KB: ten events for each of a hundred sessions. Their workers hold them too.
+constexpr std::size_t kUnkeptMax = 1024;
+constexpr net::milliseconds kRetryDisk{1'000};  // soon after somebody made room
 
 // The control plane will never take this one, however often it is sent.
 bool is_final_refusal(const Error& error) {
@@ -36,19 +41,56 @@ SessionEvents::SessionEvents(Context& context, ControlClient& control, Outbox ou
   if (outbox_.size() > 0) work_.set();
 }
 
-Status SessionEvents::keep(const json::object& event) {
-  Status kept = outbox_.append(json::serialize(event));
-  if (!kept) {
-    if (disk_trouble_.empty()) {
-      log::error("session event cannot be kept", {{"detail", kept.error().text()}});
-    }
-    disk_trouble_ = kept.error().detail;
-    return kept;
-  }
-  disk_trouble_.clear();
+Status SessionEvents::append(const std::string& text, const std::function<void()>& kept) {
+  Status done = outbox_.append(text);
+  if (!done) return done;
   ++context_.counters.events_kept;
   work_.set();
+  if (kept) kept();
   return {};
+}
+
+Status SessionEvents::keep(const json::object& event, std::function<void()> kept) {
+  std::string text = json::serialize(event);
+  if (unkept_.empty()) {
+    Status done = append(text, kept);
+    if (done) return done;
+    if (done.error().code == Errc::too_large || done.error().code == Errc::invalid) {
+      ++refused_;
+      log::error("session event cannot be kept", {{"detail", done.error().text()}});
+      return done;
+    }
+    log::error("session event waits for the disk", {{"detail", done.error().text()}});
+    disk_trouble_ = done.error().detail;
+  }
+  // A worker that was connected again repeats what was not acknowledged.
+  for (Unkept& entry : unkept_) {
+    if (entry.text != text) continue;
+    entry.kept = std::move(kept);
+    return {};
+  }
+  if (unkept_.size() >= kUnkeptMax) {
+    ++refused_;
+    return fail(Errc::exhausted, "too many session events wait for the disk");
+  }
+  unkept_.push_back({std::move(text), std::move(kept)});
+  if (!std::exchange(retrying_, true)) context_.tasks.spawn("events to disk", retry());
+  return {};
+}
+
+net::Task<void> SessionEvents::retry() {
+  while (!unkept_.empty()) {
+    Status done = append(unkept_.front().text, unkept_.front().kept);
+    if (done) {
+      unkept_.pop_front();
+      continue;
+    }
+    disk_trouble_ = done.error().detail;
+    co_await net::sleep_for(kRetryDisk);
+  }
+  retrying_ = false;
+  disk_trouble_.clear();
+  log::info("the disk takes session events again");
 }
 
 net::Task<void> SessionEvents::run() {

@@ -130,7 +130,7 @@ void Session::report_lost() {
                      {"state", "failed"},
                      {"detail", report_.detail},
                      {"at", now_text()}};
-  (void)events_.keep(event);  // a full disk was logged; the heartbeat says the same
+  (void)events_.keep(event);  // a failure was logged; the heartbeat says the same
 }
 
 net::Task<Status> Session::attach(json::object attach_request, Fd stream) {
@@ -184,8 +184,11 @@ void Session::keep_and_ack(const ipc::Message& message, json::object event) {
   event["session_id"] = report_.session_id;
   std::string at = text_of(message, "at");
   event["at"] = at.empty() ? now_text() : std::move(at);
-  // Not durable, not acknowledged: the worker sends it again.
-  if (events_.keep(event)) process_.ack(*seq);
+  // Not durable, not acknowledged. The session may be over when the disk takes it.
+  auto kept = [weak = weak_from_this(), seq = *seq] {
+    if (const auto self = weak.lock()) self->process_.ack(seq);
+  };
+  (void)events_.keep(event, std::move(kept));
 }
 
 void Session::on_state(const ipc::Message& message) {

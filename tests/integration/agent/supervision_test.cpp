@@ -19,6 +19,7 @@
 #include "contracts/frames/frame.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/session/broker.hpp"
+#include "tests/unit/agent/full_disk.hpp"
 #include "tests/unit/agent/temp_dir.hpp"
 
 namespace rap::agent {
@@ -178,6 +179,12 @@ class Supervision : public testing::Test {
     }));
   }
 
+  fs::path outbox_file() const { return StateLayout{config_.state_dir}.outbox() / "events"; }
+  static net::Task<bool> closing(Life& life, std::string session) {
+    co_await life.broker->close(session, "a test");
+    co_return true;
+  }
+
   void begin(Life& life) {
     life.applied = applied_;
     life.workloads.apply(applied_);
@@ -317,6 +324,35 @@ TEST_F(Supervision, AFlippedByteIsRefusedAndAskedForAgain) {
   put_artifact();  // as the next sync does
   life.workloads.retry_failed();
   EXPECT_TRUE(running(life)) << life.workloads.report().at(0).detail;
+  net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
+  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
+}
+
+TEST_F(Supervision, AFullDiskDelaysEventsAndLosesNone) {
+  Life life(config_, 1);
+  begin(life);
+  ASSERT_TRUE(running(life)) << life.workloads.report().at(0).detail;
+  const std::string session = SessionId::fresh().str();
+  Fd stream = open_session(life, session, "open");
+  ASSERT_TRUE(greets(life, stream));
+  ASSERT_TRUE(life.until([&] { return life.events.waiting() >= 3; }));  // opening, active, attached
+  const std::string before = read_text_file(outbox_file(), 1 << 20).value();
+  {
+    const FullDisk full(before.size() + 10);
+    stream = Fd();
+    EXPECT_TRUE(life.until([&] { return !life.events.disk_trouble().empty(); }));
+    (void)life.wait(closing(life, session));
+    // The worker waits two seconds for its events to be acknowledged, and leaves.
+    EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }, 20s));
+    EXPECT_EQ(read_text_file(outbox_file(), 1 << 20).value(), before) << "nor half a line";
+    EXPECT_FALSE(life.events.disk_trouble().empty());
+  }
+  EXPECT_TRUE(life.until([&] { return life.events.disk_trouble().empty(); }));
+  const std::string after = read_text_file(outbox_file(), 1 << 20).value();
+  const auto detached = after.find("\"kind\":\"detached\"");
+  EXPECT_NE(detached, std::string::npos) << after;
+  EXPECT_NE(after.find("\"state\":\"closed\"", detached), std::string::npos) << after;
+  EXPECT_EQ(life.events.dropped(), 0u);
   net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
   EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
 }

@@ -10,6 +10,7 @@
 #include "host/agent/state/instance_record.hpp"
 #include "host/agent/state/layout.hpp"
 #include "host/agent/state/outbox.hpp"
+#include "tests/unit/agent/full_disk.hpp"
 #include "tests/unit/agent/temp_dir.hpp"
 
 namespace rap::agent {
@@ -85,11 +86,20 @@ TEST(Outbox, RefusesWhatWouldBreakTheFile) {
 
 TEST(Outbox, AFullDiskIsSaidAndNothingIsAdded) {
   TempDir dir;
-  std::filesystem::create_directory(dir.path() / "box");
-  ASSERT_EQ(::symlink("/dev/full", (dir.path() / "box" / "events").c_str()), 0);
-  // /dev/full opens and reads zeros for ever, so only its write side can be used here.
-  auto outbox = Outbox::open(dir.path() / "box", 3);
-  EXPECT_FALSE(outbox);
+  {
+    auto outbox = Outbox::open(dir.path(), 9);
+    ASSERT_TRUE(outbox->append(event(1)));
+    {
+      FullDisk full(std::filesystem::file_size(dir.path() / "events") + 5);  // half a line
+      EXPECT_FALSE(outbox->append(event(2)));
+      EXPECT_FALSE(outbox->append(event(2)));
+    }
+    EXPECT_EQ(outbox->size(), 1u);
+    ASSERT_TRUE(outbox->append(event(3)));
+  }
+  auto again = Outbox::open(dir.path(), 9);
+  EXPECT_EQ(again->front(9), (std::vector<std::string>{event(1), event(3)}));
+  EXPECT_EQ(again->damaged(), 0u);
 }
 
 TEST(Outbox, HostileLines) {
