@@ -145,7 +145,14 @@ Scope Scope::of(const std::vector<OrganizationId>& ids) {
 using Prepared = std::unordered_map<const char*, std::string>;
 
 struct Connection::Impl {
-  explicit Impl(const std::string& url) : driver(url) { driver.inhibit_reactivation(true); }
+  // Reconnecting silently would lose the session's settings; libpqxx 6 deprecates the call that
+  // says so because version 7 never reconnects.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  explicit Impl(const std::string& url) : driver(url) {
+    driver.inhibit_reactivation(true);
+  }
+#pragma GCC diagnostic pop
 
   pqxx::connection driver;
   Prepared prepared;

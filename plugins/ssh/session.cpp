@@ -125,7 +125,9 @@ void SshSession::send_picture() {
   while (picture_sent_ < picture_.size()) {
     const std::size_t size = std::min(picture_.size() - picture_sent_, kFrameMax);
     const bool last = picture_sent_ + size == picture_.size();
-    const unsigned flags = (picture_sent_ == 0 ? RAP_FRAME_KEY : 0u) | (last ? RAP_FRAME_END : 0u);
+    unsigned flags = 0;
+    if (picture_sent_ == 0) flags |= RAP_FRAME_KEY;
+    if (last) flags |= RAP_FRAME_END;
     if (!emit_output(picture_.data() + picture_sent_, size, flags)) return;
     picture_sent_ += size;
   }
