@@ -33,6 +33,8 @@ constexpr std::size_t kUnsentMax = 256 * 1024;
 // How long the goodbye may take.
 constexpr net::milliseconds kGrace = 2s;
 constexpr char kEndOfTransmission = 4;
+// Not long for a script, not many in a target's queue while a command runs.
+constexpr net::milliseconds kEndRepeat = 500ms;
 constexpr char kCtrlC = 3;
 
 std::string terminal_name() {
@@ -119,8 +121,10 @@ class Client {
   // shares the terminal.
   net::Task<void> read_input() {
     struct stat what {};
-    const bool file = ::fstat(STDIN_FILENO, &what) == 0 && S_ISREG(what.st_mode);
     const bool terminal = stdin_is_terminal();
+    // Regular files and /dev/null are always readable, and epoll does not take them.
+    const bool file = ::fstat(STDIN_FILENO, &what) == 0 &&
+                      (S_ISREG(what.st_mode) || (S_ISCHR(what.st_mode) && !terminal));
     asio::posix::stream_descriptor input(executor_);
     if (!file) input.assign(::dup(STDIN_FILENO));
     std::string block(kInputBytes, '\0');
@@ -140,7 +144,16 @@ class Client {
     if (terminal) {
       leave();  // the terminal is gone
     } else if (view_ == View::no) {
-      send_input(std::string(1, kEndOfTransmission));  // a script's end is the shell's end
+      co_await end_input();
+    }
+  }
+
+  // A terminal has no end of input, only a character that means it to whoever reads at that moment,
+  // and a shell that is just starting may miss it. So it is typed until the shell has ended.
+  net::Task<void> end_input() {
+    for (;;) {
+      send_input(std::string(1, kEndOfTransmission));
+      co_await net::sleep_for(kEndRepeat);
     }
   }
 

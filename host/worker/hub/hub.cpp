@@ -93,6 +93,9 @@ void Hub::on_message(Attachment& from, const frames::ClientMessage& message) {
 }
 
 bool Hub::on_data(Attachment& from, const frames::FrameView& frame) {
+  // What is typed ahead waits until there is somebody to take it.
+  const bool early = from.phase() == Attachment::Phase::waiting;
+  if (early && from.request().mode == AttachMode::control) return false;
   // S4: refused here, so that the adapter never sees input of somebody who lost control.
   if (&from != controller_ || !from.ready()) {
     ++counters_.refused_input;

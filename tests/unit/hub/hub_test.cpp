@@ -129,6 +129,15 @@ TEST(Hub, InputOfAViewerIsDroppedAndCounted) {
   EXPECT_EQ(rig.calls(), Strings{"attach view 1"});
 }
 
+TEST(Hub, KeepsWhatIsTypedBeforeTheSessionIsOpen) {
+  HubRig rig;
+  TestClient ada = rig.join(AttachMode::control, "Ada");
+  ada.send_input("uptime\n");
+  ada.send_input("exit\n");
+  rig.open();
+  EXPECT_TRUE(rig.eventually([&](Hub&) { return rig.remote.typed == "uptime\nexit\n"; }));
+}
+
 TEST(Hub, OffersRefusedInputAgainInOrder) {
   HubRig rig;
   rig.open();
