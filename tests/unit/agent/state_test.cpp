@@ -125,6 +125,24 @@ TEST(Identity, RoundTripAndPrivate) {
   EXPECT_EQ(back->key_pem, "KEY");
 }
 
+TEST(Identity, AFullDiskKeepsTheOldOneWhole) {
+  TempDir dir;
+  const auto path = dir.path() / "identity.json";
+  ASSERT_TRUE(write_identity(path, identity()));
+  Identity next = identity();
+  next.certificate_pem = "RENEWED";
+  {
+    FullDisk full(10);
+    EXPECT_FALSE(write_identity(path, next));
+    EXPECT_FALSE(write_floor(dir.path() / "floor.json", {}));
+  }
+  EXPECT_EQ(read_identity(path)->certificate_pem, "CERT");
+  EXPECT_EQ(read_floor(dir.path() / "floor.json")->authority_term, 0);
+  const auto files = std::filesystem::directory_iterator(dir.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1) << "no half file stays";
+  ASSERT_TRUE(write_identity(path, next));
+}
+
 TEST(Identity, AbsentAndDamagedAreDifferentThings) {
   TempDir dir;
   EXPECT_EQ(read_identity(dir.path() / "none").error().code, Errc::not_found);
