@@ -186,18 +186,19 @@ class Platform:
     def restart_ended(self):
         """Starts what ended; their names. As a service manager would."""
         again = []
+        for name, server in (("PostgreSQL", self.postgres), ("Redis", self.redis), ("sshd", self.sshd)):
+            if not server.process.alive():
+                server.start()
+                again.append(name)
         if self.control and not self.control.alive():
             self.start_control()
             again.append("the control plane")
         if self.node.process and not self.node.process.alive():
             self.node.start()
-            again.append("the agent")
+            again.append(f"the agent (now pid {self.node.process.pid})")
         return again
 
     def ensure_running(self):
-        for server in (self.postgres, self.redis, self.sshd):
-            if not server.process.alive():
-                server.start()
         self.restart_ended()
         wait_until(self._control_ready, READY_S, "the control plane", self.control.log)
 

@@ -50,8 +50,11 @@ int report(const std::string& session, const SessionEnd& end) {
           "\n  take it back with: rapctl session attach " + session);
       return static_cast<int>(Exit::taken_over);
     case SessionEnd::How::lost:
-      say("the connection to session " + session + " is lost: " + end.detail + "\n  " +
-          how_to_attach(session));
+      // The node may have lost the session too; only it knows, and the control plane a little
+      // later.
+      say("the connection to session " + session + " is lost: " + end.detail +
+          "\n  what became of it: rapctl session show " + session +
+          "\n  if it is detached or active: rapctl session attach " + session);
       return static_cast<int>(Exit::stream_lost);
     case SessionEnd::How::refused:
       say("session " + session + ": " + end.detail);

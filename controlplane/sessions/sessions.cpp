@@ -62,9 +62,11 @@ boost::json::object to_json(const Row& row) {
         "resource_name", "protocol", "user_id", "user_name", "state", "detail"}) {
     out[key] = row.text(key);
   }
+  // Reports of the node may be a moment older than the state: whoever controlled last does not now.
   out["controller"] = nullptr;
-  if (const auto controller = row.text_or_none("controller")) out["controller"] = *controller;
-  out["viewers"] = row.integer("viewers");
+  const auto controller = row.text_or_none("controller");
+  if (controller && row.text("state") == "active") out["controller"] = *controller;
+  out["viewers"] = row.time_or_none("closed_at") ? 0 : row.integer("viewers");
   out["exit_status"] = nullptr;
   if (const auto status = row.integer_or_none("exit_status")) out["exit_status"] = *status;
   out["created_at"] = to_rfc3339(row.time("created_at"));
