@@ -38,6 +38,8 @@ constexpr const char* kLatest = R"sql(
     mesh_endpoint = excluded.mesh_endpoint, director_version = excluded.director_version,
     payload = excluded.payload
   where node_heartbeat_latest.received_at <= excluded.received_at
+    -- of a clock that was ahead; replicas differ by seconds
+    or node_heartbeat_latest.received_at > excluded.received_at + interval '1 minute'
 )sql";
 
 // Only for assignments that are this node's; anything else a node invents is ignored.

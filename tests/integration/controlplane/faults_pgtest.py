@@ -56,6 +56,16 @@ class Faults(PlaneTest):
         descriptors = len(os.listdir(f"/proc/{before}/fd"))
         self.assertLess(descriptors, 200)
 
+    def test_heartbeats_of_a_clock_that_was_ahead_do_not_block_later_ones(self):
+        node = self.node(self.cluster())
+        load = lambda: (self.owner.get(f"/v1/nodes/{node.id}")["heartbeat"] or {"load": {}})["load"].get("cpu")
+        node.beat()
+        wait_until(lambda: load() == 1, 5, "the first heartbeat")
+        self.plane.admin_sql("update node_heartbeat_latest set received_at = now() + interval '2 hours' "
+                             f"where node_id = '{node.id}'")
+        node.beat(load={"cpu": 7, "memory_used_kb": 1, "memory_total_kb": 2})
+        wait_until(lambda: load() == 7, 5, "the heartbeat after the clock was set right")
+
     def test_edited_migration_is_refused(self):
         import subprocess
         from tests.integration.controlplane.harness import BINARIES
