@@ -24,14 +24,20 @@ std::string from_environment(const char* name) {
 Cli::Cli() : dir_(config_dir()) {}
 
 Context Cli::context() {
-  Context context = require(load_context(dir_), "configuration");
+  auto loaded = load_context(dir_);
+  if (!loaded) {
+    throw Failure(Exit::error, loaded.error().detail, "rapctl login --server URL writes it anew");
+  }
+  Context context = *std::move(loaded);
   const std::string wanted = !server.empty() ? server : from_environment("RAP_SERVER");
   if (!wanted.empty() && wanted != context.server) {
     context = Context{};  // neither the trust nor the login of another server
     context.server = wanted;
   }
   if (!ca_file.empty()) {
-    context.ca_pem = require(read_text_file(ca_file, kCaBytesMax), ca_file);
+    auto pem = read_text_file(ca_file, kCaBytesMax);
+    if (!pem) throw Failure(Exit::usage, "--ca-file " + pem.error().detail);
+    context.ca_pem = *std::move(pem);
     context.ca_pin.clear();
   }
   if (const std::string file = from_environment("RAP_TOKEN_FILE"); !file.empty()) {

@@ -32,7 +32,7 @@ std::filesystem::path config_dir() {
 Result<Context> load_context(const std::filesystem::path& dir) {
   const auto text = read_text_file(file_in(dir), kFileBytesMax);
   if (!text && text.error().code == Errc::not_found) return Context{};
-  if (!text) return fail(text.error(), file_in(dir).string());
+  if (!text) return fail(text.error());  // names the file
   const auto value = parse_json(*text, {kFileBytesMax, 4});
   if (!value) return fail(value.error(), file_in(dir).string());
   if (!value->is_object()) return fail(Errc::malformed, file_in(dir).string() + ": not an object");

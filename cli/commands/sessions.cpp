@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
+#include "base/id.hpp"
 #include "base/json.hpp"
 #include "base/net/net_error.hpp"
 #include "base/net/x509.hpp"
@@ -31,6 +32,27 @@ struct Options {
   std::string resource, organization, session, state;
   bool view = false;
 };
+
+// Where the API has the session; says which word is wrong before the server would have to.
+std::string path_of(const std::string& session) {
+  if (!is_id_text(session, "ses_")) {
+    throw Failure(Exit::usage, "'" + session + "' is no session's id", "rapctl session list");
+  }
+  return "/v1/sessions/" + session;
+}
+
+// The server does not repeat what it was asked for.
+template <typename Call>
+auto about(const std::string& session, Call call) {
+  try {
+    return call();
+  } catch (const Failure& failure) {
+    const bool known = failure.code != Exit::not_found && failure.code != Exit::conflict;
+    if (known) throw;
+    throw Failure(failure.code, "session " + session + ": " + failure.what(),
+                  failure.todo.empty() ? "rapctl session list" : failure.todo);
+  }
+}
 
 std::string how_to_attach(const std::string& session) {
   return "the session goes on; come back with: rapctl session attach " + session;
@@ -125,8 +147,9 @@ void add_open(CLI::App& session, Cli& cli, const std::shared_ptr<Options>& o) {
   attach.add_option("session", o->session, "Id of the session")->required();
   attach.add_flag("--view", o->view, "Watch, without control");
   attach.callback([&cli, o] {
+    const std::string path = path_of(o->session) + "/attach";
     cli.status =
-        go(cli, "/v1/sessions/" + o->session + "/attach", {}, o->view ? View::yes : View::no);
+        about(o->session, [&] { return go(cli, path, {}, o->view ? View::yes : View::no); });
   });
 }
 
@@ -153,23 +176,28 @@ void add_session_commands(CLI::App& app, Cli& cli) {
   CLI::App& show = add_command(session, "show", "Show a session");
   show.add_option("session", o->session, "Id of the session")->required();
   show.callback([&cli, o] {
-    cli.show(cli.api().get("/v1/sessions/" + o->session), {{"Id", "id"},
-                                                           {"State", "state"},
-                                                           {"Detail", "detail"},
-                                                           {"Resource", "resource_name"},
-                                                           {"Opened by", "user_name"},
-                                                           {"Controller", "controller"},
-                                                           {"Viewers", "viewers"},
-                                                           {"Node", "node_name"},
-                                                           {"Started", "created_at"},
-                                                           {"Ended", "closed_at"},
-                                                           {"Exit status", "exit_status"}});
+    const std::string path = path_of(o->session);
+    cli.show(about(o->session, [&] { return cli.api().get(path); }),
+             {{"Id", "id"},
+              {"State", "state"},
+              {"Detail", "detail"},
+              {"Resource", "resource_name"},
+              {"Opened by", "user_name"},
+              {"Controller", "controller"},
+              {"Viewers", "viewers"},
+              {"Node", "node_name"},
+              {"Started", "created_at"},
+              {"Ended", "closed_at"},
+              {"Exit status", "exit_status"}});
   });
   CLI::App& terminate = add_command(session, "terminate", "End a session, also on the target");
   terminate.add_option("session", o->session, "Id of the session")->required();
   terminate.callback([&cli, o] {
-    const json::value answer = cli.api().post("/v1/sessions/" + o->session + "/terminate");
-    cli.done("session " + o->session + " is being ended", answer);
+    const std::string path = path_of(o->session) + "/terminate";
+    const json::value answer = about(o->session, [&] { return cli.api().post(path); });
+    const std::string state = text_at(answer, "state");
+    const bool over = state == "closed" || state == "failed";
+    cli.done("session " + o->session + (over ? " is over already" : " is being ended"), answer);
   });
 }
 

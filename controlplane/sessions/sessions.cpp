@@ -100,7 +100,9 @@ Row find_resource(const Call& call, Tx& tx) {
   }
   // The same answer for what does not exist and what belongs to others.
   if (rows.empty()) {
-    refuse(Errc::not_found, "no such resource in an organization that you are a member of");
+    const std::string wanted = call.text(call.has("resource_id") ? "resource_id" : "resource");
+    refuse(Errc::not_found,
+           "no resource '" + wanted + "' in an organization that you are a member of");
   }
   if (rows.size() > 1) {
     refuse(Errc::conflict,
