@@ -154,6 +154,9 @@ struct Server::Impl {
                   [this] { return redis.connected() ? 1.0 : 0.0; });
     metrics.gauge("rap_heartbeats_received", "Heartbeats of nodes",
                   [this] { return static_cast<double>(heartbeats.stats().received); });
+    metrics.gauge("rap_node_identity_conflicts",
+                  "Times that two machines were seen to use the identity of one node",
+                  [this] { return static_cast<double>(heartbeats.stats().identity_conflicts); });
     metrics.gauge("rap_heartbeats_written", "Heartbeats in PostgreSQL",
                   [this] { return static_cast<double>(heartbeats.stats().written); });
     metrics.gauge("rap_heartbeat_batches", "Transactions that wrote them",

@@ -1,5 +1,7 @@
 #include "controlplane/nodes/heartbeats.hpp"
 
+#include <utility>
+
 #include "base/log.hpp"
 #include "controlplane/nodes/capabilities.hpp"
 
@@ -147,8 +149,21 @@ void store_heartbeats(Tx& tx, const std::vector<Heartbeat>& batch) {
 HeartbeatBatcher::HeartbeatBatcher(net::asio::any_io_executor executor, Database& database)
     : database_(database), due_(std::move(executor)) {}
 
+// No machine boots with an id that it had before.
+void HeartbeatBatcher::note_boot(const Heartbeat& heartbeat) {
+  Boots& boots = boots_[heartbeat.node_id];
+  if (boots.current == heartbeat.boot_id) return;
+  if (boots.before == heartbeat.boot_id) {
+    ++stats_.identity_conflicts;
+    log::error("two machines use the identity of one node; revoke it and enroll both anew",
+               {{"node", heartbeat.node_id}, {"endpoint", heartbeat.mesh_endpoint}});
+  }
+  boots.before = std::exchange(boots.current, heartbeat.boot_id);
+}
+
 void HeartbeatBatcher::add(Heartbeat heartbeat) {
   ++stats_.received;
+  note_boot(heartbeat);
   if (waiting_.size() >= kWaitingMax && !waiting_.contains(heartbeat.node_id)) return;
   std::string node = heartbeat.node_id;
   waiting_[std::move(node)] = std::move(heartbeat);

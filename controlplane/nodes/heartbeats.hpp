@@ -55,17 +55,24 @@ class HeartbeatBatcher {
 
   struct Stats {
     std::uint64_t received = 0, written = 0, batches = 0, failed_batches = 0;
+    // A node that came back to an earlier boot: two machines use one identity.
+    std::uint64_t identity_conflicts = 0;
   };
   Stats stats() const { return stats_; }
 
  private:
   net::Task<void> flush();
+  void note_boot(const Heartbeat& heartbeat);
 
   Database& database_;
   net::Event due_;
   bool stopping_ = false;
   std::map<std::string, Heartbeat> waiting_;               // by node, sorted: writers lock in order
   std::map<std::string, std::string> known_capabilities_;  // by node, what PostgreSQL has
+  struct Boots {
+    std::string current, before;
+  };
+  std::map<std::string, Boots> boots_;  // by node
   Stats stats_;
 };
 

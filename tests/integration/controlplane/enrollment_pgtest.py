@@ -60,6 +60,20 @@ class Enrollment(PlaneTest):
         self.refused(409, "conflict", Node(self.plane, "second", node.key).ask, token)
         self.refused(409, "conflict", node.ask, self.token(self.cluster())["token"])
 
+    def test_a_copied_identity_in_use_on_two_machines_is_noticed(self):
+        node = self.node(self.cluster())
+
+        def conflicts():
+            text = self.plane.api().raw("GET", "/metrics")[2].decode()
+            return next(float(l.split()[1]) for l in text.splitlines() if l.startswith("rap_node_identity_conflicts "))
+        before = conflicts()
+        for boot in ("one", "one", "two"):  # a restart of the machine
+            node.beat(boot_id=boot)
+        self.assertEqual(conflicts(), before)
+        node.beat(boot_id="one")
+        self.assertEqual(conflicts(), before + 1)
+        self.assertIn("two machines use the identity of one node", (self.plane.folder / "log").read_text())
+
     def test_rejected_is_told_why_and_may_ask_with_another_token(self):
         cluster = self.cluster()
         node = Node(self.plane, self.slug("n"))
