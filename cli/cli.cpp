@@ -90,6 +90,20 @@ std::string Cli::cluster(const std::string& text) {
 std::string Cli::organization(const std::string& text) {
   return resolve_or_only(api(), kOrganization, "/v1/organizations", text, "--organization");
 }
+
+json::array Cli::of_organizations(const std::string& text, const std::string& what) {
+  const std::string wanted = text.empty() ? "" : organization(text);
+  json::array all;
+  for (const json::value& one : api().list("/v1/organizations")) {
+    const std::string id = text_at(one, "id");
+    if (!wanted.empty() && id != wanted) continue;
+    for (json::value& item : api().list("/v1/organizations/" + id + "/" + what)) {
+      item.as_object()["organization"] = text_at(one, "slug");
+      all.push_back(std::move(item));
+    }
+  }
+  return all;
+}
 std::string Cli::user(const std::string& text) {
   return resolve(api(), kUser, "/v1/users", text);
 }

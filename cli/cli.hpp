@@ -41,6 +41,9 @@ class Cli {
   // Ids of things called by name; empty text means the only one there is.
   std::string cluster(const std::string& text);
   std::string organization(const std::string& text);
+  // What the organization `text`, or every one of the caller's when it is empty, has at `/<what>`;
+  // each item gets a member "organization" with the slug.
+  boost::json::array of_organizations(const std::string& text, const std::string& what);
   std::string user(const std::string& text);
   // Of any cluster the person sees.
   std::string node(const std::string& text);

@@ -34,7 +34,10 @@ const Kind kSecret{"secret", "sec_", {"name"}};
 
 std::string resolve(Api& api, const Kind& kind, const std::string& path, const std::string& text) {
   if (is_id_text(text, kind.prefix)) return text;
-  const json::array items = api.list(path);
+  return resolve_among(api.list(path), kind, text);
+}
+
+std::string resolve_among(const json::array& items, const Kind& kind, const std::string& text) {
   std::vector<std::string> ids;
   for (const std::string& key : kind.keys) {
     for (const auto& item : items) {

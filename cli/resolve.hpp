@@ -20,6 +20,10 @@ extern const Kind kCluster, kNode, kNodeGroup, kOrganization, kUser, kResource, 
 // Throws Failure: not found (naming what there is), or ambiguous (naming the ids).
 std::string resolve(Api& api, const Kind& kind, const std::string& path, const std::string& text);
 
+// The same among things that were listed already.
+std::string resolve_among(const boost::json::array& items, const Kind& kind,
+                          const std::string& text);
+
 // `text` resolved; when it is empty the only one there is. Throws when there are more, or none.
 std::string resolve_or_only(Api& api, const Kind& kind, const std::string& path,
                             const std::string& text, const std::string& option);

@@ -15,11 +15,9 @@ namespace {
 
 constexpr std::size_t kOptionsBytesMax = 64 * 1024;
 
-const std::vector<Column> kResourceColumns = {{"NAME", "name"},
-                                              {"PROTOCOL", "protocol"},
-                                              {"HOST", "target.host"},
-                                              {"PORT", "target.port"},
-                                              {"ID", "id"}};
+const std::vector<Column> kResourceColumns = {
+    {"NAME", "name"},        {"PROTOCOL", "protocol"},         {"HOST", "target.host"},
+    {"PORT", "target.port"}, {"ORGANIZATION", "organization"}, {"ID", "id"}};
 
 struct Options {
   std::string organization, cluster, resource, name, protocol = "ssh", target, secret, options,
@@ -50,8 +48,7 @@ json::value options_of(const std::string& text) {
 
 std::string id_of(Cli& cli, const Options& o) {
   if (o.resource.starts_with(kResource.prefix)) return o.resource;
-  return resolve(cli.api(), kResource, resources_path(cli.organization(o.organization)),
-                 o.resource);
+  return resolve_among(cli.of_organizations(o.organization, "resources"), kResource, o.resource);
 }
 
 void put_common(Cli& cli, const Options& o, json::object& body) {
@@ -97,16 +94,16 @@ void add_resource(CLI::App& app, Cli& cli) {
     cli.done("created resource " + o->name + " (" + text_at(made, "id") + ")", made);
   });
   CLI::App& list = add_command(resource, "list", "List resources");
-  list.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  list.add_option("--organization", o->organization, "Only of this organization");
   list.callback([&cli, o] {
-    cli.list(cli.api().list(resources_path(cli.organization(o->organization))), kResourceColumns);
+    cli.list(cli.of_organizations(o->organization, "resources"), kResourceColumns);
   });
   const auto named = [&](CLI::App& command) -> CLI::App& {
     command.add_option("resource", o->resource, "Name or id")->required();
     return command;
   };
   CLI::App& show = named(add_command(resource, "show", "Show a resource"));
-  show.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  show.add_option("--organization", o->organization, "Whose, when the name is not unique");
   show.callback([&cli, o] {
     cli.show(cli.api().get("/v1/resources/" + id_of(cli, *o)), {{"Name", "name"},
                                                                 {"Id", "id"},
@@ -133,8 +130,7 @@ void add_resource(CLI::App& app, Cli& cli) {
     cli.done("changed resource " + o->resource, json::parse(changed.body));
   });
   CLI::App& remove = named(add_command(resource, "delete", "Delete a resource"));
-  remove.add_option("--organization", o->organization,
-                    "Organization; not needed when there is one");
+  remove.add_option("--organization", o->organization, "Whose, when the name is not unique");
   remove.callback([&cli, o] {
     cli.api().remove("/v1/resources/" + id_of(cli, *o));
     cli.done("deleted resource " + o->resource, nullptr);
@@ -162,20 +158,21 @@ void add_secret(CLI::App& app, Cli& cli) {
     cli.done("stored secret " + o->name + " (" + text_at(made, "id") + ")", made);
   });
   CLI::App& list = add_command(secret, "list", "List the names of secrets");
-  list.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  list.add_option("--organization", o->organization, "Only of this organization");
   list.callback([&cli, o] {
-    cli.list(cli.api().list(secrets_path(cli.organization(o->organization))),
-             {{"NAME", "name"}, {"CREATED", "created_at"}, {"ID", "id"}});
+    cli.list(cli.of_organizations(o->organization, "secrets"), {{"NAME", "name"},
+                                                                {"ORGANIZATION", "organization"},
+                                                                {"CREATED", "created_at"},
+                                                                {"ID", "id"}});
   });
   CLI::App& remove = add_command(secret, "delete", "Delete a secret");
   remove.add_option("name", o->name, "Name or id")->required();
-  remove.add_option("--organization", o->organization,
-                    "Organization; not needed when there is one");
+  remove.add_option("--organization", o->organization, "Whose, when the name is not unique");
   remove.callback([&cli, o] {
     const std::string id =
         o->name.starts_with(kSecret.prefix)
             ? o->name
-            : resolve(cli.api(), kSecret, secrets_path(cli.organization(o->organization)), o->name);
+            : resolve_among(cli.of_organizations(o->organization, "secrets"), kSecret, o->name);
     cli.api().remove("/v1/secrets/" + id);
     cli.done("deleted secret " + o->name, nullptr);
   });
