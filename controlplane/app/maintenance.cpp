@@ -13,6 +13,8 @@ namespace {
 // The log is for looking back at an incident, not for statistics.
 constexpr std::chrono::hours kHeartbeatsKept{7 * 24};
 constexpr std::chrono::hours kOldTokensKept{24};
+// An agent sends again within its longest pause of half a minute; the audit chain keeps the event.
+constexpr std::chrono::hours kNodeEventsKept{7 * 24};
 // One round stays short; what is left comes two seconds later.
 constexpr std::int64_t kRowsPerRound = 5000;
 
@@ -47,6 +49,10 @@ constexpr const char* kSetHealth =
 constexpr const char* kForgetHeartbeats = R"sql(
   delete from node_heartbeats where ctid in
     (select ctid from node_heartbeats where received_at < $1 limit $2)
+)sql";
+constexpr const char* kForgetNodeEvents = R"sql(
+  delete from node_events where ctid in
+    (select ctid from node_events where received_at < $1 limit $2)
 )sql";
 constexpr const char* kForgetKeys = "delete from idempotency_keys where created_at < $1";
 constexpr const char* kForgetTokens = "delete from auth_sessions where expires_at < $1";
@@ -87,6 +93,7 @@ void run_maintenance(Tx& tx, SystemTime now) {
   end_missing_sessions(tx, now);
   note_health(tx, now);
   tx.query(kForgetHeartbeats, {SystemTime(now - kHeartbeatsKept), kRowsPerRound});
+  tx.query(kForgetNodeEvents, {SystemTime(now - kNodeEventsKept), kRowsPerRound});
   tx.query(kForgetKeys, {SystemTime(now - kIdempotencyLife)});
   tx.query(kForgetTokens, {SystemTime(now - kOldTokensKept)});
 }

@@ -38,6 +38,7 @@ std::vector<Route> all_routes() {
   add_release_routes(routes);
   add_audit_routes(routes);
   add_heartbeat_routes(routes);
+  add_node_event_routes(routes);
   add_desired_routes(routes);
   add_tuf_routes(routes);
   return routes;

@@ -7,6 +7,7 @@ namespace rap::cp {
 
 void add_node_routes(std::vector<Route>& routes);
 void add_heartbeat_routes(std::vector<Route>& routes);
+void add_node_event_routes(std::vector<Route>& routes);
 void add_desired_routes(std::vector<Route>& routes);
 
 }  // namespace rap::cp

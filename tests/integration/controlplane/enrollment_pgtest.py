@@ -162,6 +162,40 @@ class Enrollment(PlaneTest):
         self.assertEqual(read(two)["access"]["resources"], [])
         self.assertEqual(told["membership"]["node_id"], one.id)
 
+    def test_node_reports_of_itself_are_audited_once(self):
+        node, other = self.node(self.cluster()), self.node(self.cluster())
+        event = lambda i, kind="artifact_refused", subject="ssh 1.2", **more: {
+            "event_id": f"nev_{i}", "kind": kind, "subject": subject, "detail": "sha256 is another one",
+            "at": "2026-01-01T00:00:00Z", **more}
+        send = lambda *events, by=node: by.api().post("/v1/node/events", {"events": list(events)})
+        self.assertEqual(send(event(1)), {"accepted": 1, "ignored": 0})
+        self.assertEqual(send(event(1)), {"accepted": 0, "ignored": 1})
+        self.assertEqual(send(event(2), event(3)), {"accepted": 0, "ignored": 2})
+        self.assertEqual(send(event(4, subject="ssh 1.3"), event(5, "clock_wrong", "clock"))["accepted"], 2)
+        self.assertEqual(send(event(1), by=other)["accepted"], 1)  # another node's id is its own
+        self.plane.admin_sql("update node_events set received_at = received_at - interval '11 minutes'")
+        self.assertEqual(send(event(6))["accepted"], 1)
+        chain = self.owner.items(f"/v1/clusters/{node.cluster}/audit-events")
+        told = [e for e in chain if e["kind"] == "node.artifact_refused"]
+        self.assertEqual([e["subject"] for e in told], ["ssh 1.2", "ssh 1.3", "ssh 1.2"])
+        self.assertEqual((told[0]["actor"]["kind"], told[0]["actor"]["id"]), ("node", node.id))
+        self.assertEqual(told[0]["detail"], {"event_id": "nev_1", "detail": "sha256 is another one",
+                                             "at": "2026-01-01T00:00:00Z"})
+        self.assertTrue(self.owner.get(f"/v1/clusters/{node.cluster}/audit-events/verify")["valid"])
+        flood = send(*(event(f"f{i}", subject=f"made-up-{i}") for i in range(100)))
+        self.assertLess(flood["accepted"], 60)
+
+    def test_node_reports_that_break_the_contract_change_nothing(self):
+        node = self.node(self.cluster())
+        good = {"event_id": "nev_x", "kind": "clock_wrong", "subject": "clock", "detail": "", "at": "2026-01-01T00:00:00Z"}
+        for bad in ({"event_id": ""}, {"event_id": "a b"}, {"event_id": "x" * 101}, {"event_id": 1}, {"kind": "made_up"},
+                    {"kind": None}, {"subject": ""}, {"subject": "x" * 201}, {"subject": "a\nb"}, {"detail": "x" * 1001},
+                    {"detail": "\x1b[2J"}, {"detail": None}, {"at": "yesterday"}, {"at": None}):
+            self.refused(400, "invalid", node.api().post, "/v1/node/events", {"events": [good, {**good, **bad}]})
+        self.refused(400, "invalid", node.api().post, "/v1/node/events", {"events": [good] * 101})
+        self.refused(401, "unauthorized", self.owner.post, "/v1/node/events", {"events": [good]})
+        self.assertNotIn("node.clock_wrong", self.kinds(node.cluster))
+
 
 if __name__ == "__main__":
     unittest.main()
