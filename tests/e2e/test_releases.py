@@ -50,6 +50,14 @@ class Releases(EndToEnd):
         except Exception as e:
             raise AssertionError(f"{e}; it is {self.platform.node.workload(assignment)}") from None
 
+    def assertAudited(self, kind, subject):
+        """The node itself said so, in the cluster's audit log."""
+        def look():
+            events = self.api.items(f"/v1/clusters/{self.platform.cluster_id}/audit-events")
+            return [e for e in events if (e["kind"], e["subject"]) == (kind, subject)]
+        told = wait_until(look, 30, f"{kind} of {subject} in the audit log", self.platform.node.log, every_s=0.2)
+        self.assertEqual(told[0]["actor"]["kind"], "node")
+
     def assertSessionsGoOn(self):
         with story.open_session(self.platform) as terminal:
             story.shell_pid(terminal)
@@ -62,6 +70,7 @@ class Releases(EndToEnd):
         self.replace(artifact, bytes(bad))
         assignment = self.assign(policy={"product": story.PRODUCT, "version": version})
         self.assertDegraded(assignment, r"hash|sha256|mismatch|length")
+        self.assertAudited("node.artifact_refused", f"{story.PRODUCT} {version}")
         self.assertSessionsGoOn()
         self.replace(artifact, good)
         self.platform.node.wait_workload(assignment, story.RUNNING, 90)

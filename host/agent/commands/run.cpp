@@ -22,6 +22,9 @@
 namespace rap::agent {
 namespace {
 
+// Of what the node says of itself; each kind and subject comes once in ten minutes.
+constexpr std::size_t kNodeEventsMax = 500;
+
 // systemd's readiness protocol: one datagram. Without NOTIFY_SOCKET there is nobody to tell.
 void notify(const char* text) {
   const char* path = std::getenv("NOTIFY_SOCKET");
@@ -56,7 +59,7 @@ Result<ServerAddress> server_of(const Config& config, const Identity& identity) 
 }
 
 int serve(const Config& config, Identity identity, const ServerAddress& server,
-          HostAbilities abilities, Outbox outbox, std::int64_t fence) {
+          HostAbilities abilities, Outbox outbox, Outbox node_outbox, std::int64_t fence) {
   const Facts facts = read_facts();
   net::asio::io_context io(1);
   net::BlockingPool pool(1);  // hashing and the TUF client; one at a time is what they need
@@ -66,7 +69,8 @@ int serve(const Config& config, Identity identity, const ServerAddress& server,
   Context context{
       io.get_executor(), pool,  config,    state, run, InstanceRecords(run.instances()), fence,
       facts.boot_id,     tasks, Counters{}};
-  Agent agent(context, std::move(identity), server, std::move(abilities), facts, std::move(outbox));
+  Agent agent(context, std::move(identity), server, std::move(abilities), facts, std::move(outbox),
+              std::move(node_outbox));
 
   auto ops = listen_unix(io.get_executor(), run.ops_socket());
   if (!ops) return report_failure(ops.error(), Output::text);
@@ -124,13 +128,15 @@ int run_command(const Config& config) {
   if (outbox->damaged() > 0) {
     log::error("damaged lines in the outbox skipped", {{"count", outbox->damaged()}});
   }
+  auto node_outbox = Outbox::open(state.node_outbox(), kNodeEventsMax);
+  if (!node_outbox) return report_failure(node_outbox.error(), Output::text);
   auto server = server_of(config, *identity);
   if (!server) return report_failure(server.error(), Output::text);
   // Forks a child to try things: before there are threads.
   HostAbilities abilities =
       probe_host({config.worker_path, config.listener_path, system_library_directories()});
   return serve(config, std::move(*identity), *server, std::move(abilities), std::move(*outbox),
-               *fence);
+               std::move(*node_outbox), *fence);
 }
 
 }  // namespace rap::agent

@@ -28,7 +28,7 @@ constexpr net::milliseconds kPollWait{25'000};
 }  // namespace
 
 Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbilities abilities,
-             Facts facts, Outbox outbox)
+             Facts facts, Outbox outbox, Outbox node_outbox)
     : context_(context),
       identity_(std::move(identity)),
       server_(std::move(server)),
@@ -36,12 +36,16 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
       facts_(std::move(facts)),
       control_(context.executor),
       events_(context, control_, std::move(outbox)),
+      node_events_(context, control_, std::move(node_outbox)),
       logs_(context),
       workloads_(
           context, logs_,
           {[this] { beat_now_.set(); }, [this] { sync_wanted_.set(); },
            [this](std::string session, ExitInfo how) { broker_.session_exited(session, how); },
-           [this](const std::string& zygote) { return broker_.sessions_in(zygote); }}),
+           [this](const std::string& zygote) { return broker_.sessions_in(zygote); },
+           [this](std::string product, std::string detail) {
+             node_events_.report(NodeEventKind::artifact_refused, product, detail);
+           }}),
       listener_(std::make_shared<MeshListener>(
           context, logs_,
           [this](std::int64_t id, ipc::JsonPtr claims, Fd stream) {
@@ -73,6 +77,9 @@ void Agent::start() {
     log::error("the clock of this host is wrong",
                {{"clock", to_rfc3339(RealClock().now())},
                 {"already_was", to_rfc3339(from_unix_seconds(floor->clock_unix_s))}});
+    node_events_.report(NodeEventKind::clock_wrong, "clock",
+                        "it says " + to_rfc3339(RealClock().now()) + ", and already was " +
+                            to_rfc3339(from_unix_seconds(floor->clock_unix_s)));
   }
   const NodeScope scope{identity_.cluster_id, identity_.node_id, floor ? floor->authority_term : 0};
   auto stored = read_applied(context_.state.applied(), scope);
@@ -84,6 +91,7 @@ void Agent::start() {
   listener_->start();
   if (applied_ != nullptr) apply(applied_);
   context_.tasks.spawn("session events", events_.run());
+  context_.tasks.spawn("node events", node_events_.run());
   context_.tasks.spawn("sync", sync_loop());
   context_.tasks.spawn("desired", desired_loop());
   context_.tasks.spawn("heartbeat", heartbeat_loop());
@@ -152,6 +160,9 @@ void Agent::note_contact(const Status& status) {
   control_state_.reached = false;
   control_state_.trouble = text;
   control_state_.clock_suspect = status.error().code == Errc::expired;
+  if (control_state_.clock_suspect) {
+    node_events_.report(NodeEventKind::clock_wrong, "clock", text);
+  }
 }
 
 // ---- snapshots
@@ -180,9 +191,13 @@ net::Task<bool> Agent::sync(SyncInput::Scope scope) {
       log::warn("snapshots not refreshed", {{"detail", result.error().text()}});
     }
     sync_trouble_ = result.error().text();
+    if (is_refusal(result.error().code)) {
+      node_events_.report(NodeEventKind::metadata_refused, "director", sync_trouble_);
+    }
     co_return false;
   }
   ++context_.counters.syncs;
+  tell_refused(*result);
   if (result->release_trouble != release_trouble_ && !result->release_trouble.empty()) {
     log::warn("releases not refreshed; those in force stay", {{"detail", result->release_trouble}});
   }
@@ -202,6 +217,19 @@ net::Task<bool> Agent::sync(SyncInput::Scope scope) {
   }
   apply(result->applied);
   co_return true;
+}
+
+void Agent::tell_refused(const SyncOutput& output) {
+  if (!output.release_trouble.empty() && is_refusal(output.release_trouble_code)) {
+    node_events_.report(NodeEventKind::metadata_refused, "release", output.release_trouble);
+  }
+  for (const auto& [key, release] : output.applied->releases) {
+    if (release || !is_refusal(release.error().code)) continue;
+    // The repository as a whole was refused: that is said above, once.
+    if (is_refusal(output.release_trouble_code)) continue;
+    node_events_.report(NodeEventKind::artifact_refused, key.first + " " + key.second,
+                        release.error().text());
+  }
 }
 
 net::milliseconds Agent::until_next_sync() const {
@@ -267,6 +295,41 @@ net::Task<void> Agent::desired_loop() {
 
 // ---- heartbeat
 
+void Agent::tell_workloads(const std::vector<WorkloadReport>& reports) {
+  std::set<std::string> failed;
+  for (const WorkloadReport& report : reports) {
+    const bool was = failed_workloads_.contains(report.assignment_id);
+    if (report.state == WorkloadState::failed) {
+      if (!was) {
+        node_events_.report(NodeEventKind::workload_failed, report.assignment_id,
+                            report.role + " " + report.version + ": " + report.detail);
+      }
+      failed.insert(report.assignment_id);
+    } else if (was && report.state == WorkloadState::running) {
+      node_events_.report(NodeEventKind::workload_recovered, report.assignment_id,
+                          report.role + " " + report.version);
+    } else if (was) {
+      failed.insert(report.assignment_id);  // starting again is not back yet
+    }
+  }
+  failed_workloads_ = std::move(failed);
+}
+
+void Agent::tell_sandbox() {
+  std::string missing;
+  for (const SandboxLayer& layer : workloads_.sandbox_layers()) {
+    if (layer.state != "active")
+      missing += (missing.empty() ? "" : ", ") + layer.name + ": " + layer.state + " (" +
+                 layer.detail + ")";
+  }
+  if (missing == sandbox_missing_) return;
+  sandbox_missing_ = missing;
+  if (!missing.empty()) {
+    node_events_.report(NodeEventKind::sandbox_degraded, "sandbox",
+                        "workers run without " + missing);
+  }
+}
+
 json::object Agent::heartbeat_body() {
   const Load load = load_.sample();
   json::array capabilities;
@@ -277,8 +340,11 @@ json::object Agent::heartbeat_body() {
   for (const Capability& entry : abilities_.sandbox_layers) {
     layers.push_back(json::object{{"name", entry.name}, {"detail", entry.detail}});
   }
+  const auto reports = workloads_.report();
+  tell_workloads(reports);
+  tell_sandbox();
   json::array workloads;
-  for (const WorkloadReport& report : workloads_.report()) {
+  for (const WorkloadReport& report : reports) {
     json::object entry{{"assignment_id", report.assignment_id},
                        {"role", report.role},
                        {"state", name(report.state)},
@@ -324,6 +390,9 @@ net::Task<Result<std::chrono::milliseconds>> Agent::send_heartbeat() {
     if (std::abs(difference) > 60 && std::abs(control_state_.clock_difference_s) <= 60) {
       log::warn("the clock of this host differs from the control plane's",
                 {{"difference_s", difference}});
+      node_events_.report(
+          NodeEventKind::clock_wrong, "clock",
+          "the control plane's clock is " + std::to_string(difference) + " s ahead of this host's");
     }
     control_state_.clock_difference_s = difference;
   }

@@ -10,6 +10,7 @@
 #include "host/agent/node/capabilities.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/run/context.hpp"
+#include "host/agent/run/node_events.hpp"
 #include "host/agent/session/broker.hpp"
 #include "host/agent/snapshot/sync.hpp"
 #include "host/agent/state/identity.hpp"
@@ -31,7 +32,7 @@ struct ControlState {
 class Agent {
  public:
   Agent(Context& context, Identity identity, ServerAddress server, HostAbilities abilities,
-        Facts facts, Outbox outbox);
+        Facts facts, Outbox outbox, Outbox node_outbox);
   ~Agent();
 
   // Reads what is on disk, adopts what runs, starts every loop. `control plane down` is no failure.
@@ -56,6 +57,10 @@ class Agent {
   net::Task<Result<std::chrono::milliseconds>> send_heartbeat();
   net::Task<Status> renew_certificate();
   net::Task<bool> sync(SyncInput::Scope scope);
+  // What of a sync, of the workloads and of the sandbox belongs into the audit log.
+  void tell_refused(const SyncOutput& output);
+  void tell_workloads(const std::vector<WorkloadReport>& reports);
+  void tell_sandbox();
   void adopt_processes();
   void apply(AppliedPtr applied);
   void configure_listener();
@@ -73,6 +78,7 @@ class Agent {
   LoadMeter load_;
   ControlClient control_;
   SessionEvents events_;
+  NodeEvents node_events_;
   LogCapture logs_;
   Workloads workloads_;
   std::shared_ptr<MeshListener> listener_;
@@ -88,6 +94,8 @@ class Agent {
   net::Event sync_done_;
   net::Event beat_now_;
   std::set<std::string> closing_;
+  std::set<std::string> failed_workloads_;  // assignments
+  std::string sandbox_missing_;             // layers, as last told
 };
 
 }  // namespace rap::agent

@@ -36,8 +36,13 @@ std::string event_id_of(std::string_view session, std::string_view nonce, std::i
   return "evt_" + to_hex(sha256(text)).substr(0, 32);
 }
 
-SessionEvents::SessionEvents(Context& context, ControlClient& control, Outbox outbox)
-    : context_(context), control_(control), outbox_(std::move(outbox)), work_(context.executor) {
+SessionEvents::SessionEvents(Context& context, ControlClient& control, Outbox outbox,
+                             std::string target)
+    : context_(context),
+      control_(control),
+      outbox_(std::move(outbox)),
+      target_(std::move(target)),
+      work_(context.executor) {
   if (outbox_.size() > 0) work_.set();
 }
 
@@ -109,7 +114,7 @@ net::Task<void> SessionEvents::run() {
       if (value) events.push_back(std::move(*value));
     }
     json::object body{{"events", std::move(events)}};
-    auto answer = co_await control_.post("/v1/node/session-events", body, kDeadline);
+    auto answer = co_await control_.post(target_, body, kDeadline);
     if (answer) {
       context_.counters.events_sent += texts.size();
       outbox_.accepted(texts.size());
@@ -120,7 +125,7 @@ net::Task<void> SessionEvents::run() {
     if (is_final_refusal(answer.error())) {
       // One bad event must not hold up the others: find it by sending singly.
       if (texts.size() == 1) {
-        log::error("session event refused", {{"detail", answer.error().text()}});
+        log::error("event refused", {{"target", target_}, {"detail", answer.error().text()}});
         outbox_.accepted(1);
       }
       batch = 1;

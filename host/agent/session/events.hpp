@@ -17,12 +17,14 @@ namespace rap::agent {
 
 class SessionEvents {
  public:
-  SessionEvents(Context& context, ControlClient& control, Outbox outbox);
+  // `target` takes `{"events":[..]}` of this kind.
+  SessionEvents(Context& context, ControlClient& control, Outbox outbox,
+                std::string target = "/v1/node/session-events");
 
   // `kept` is called when the event is durable, at once or later, in the order of the calls; only
   // then may the worker's event be acknowledged, since that acknowledges every earlier one too.
   // What a full disk does not take waits in memory and is tried again. Fails when that is full, or
-  // the event can never be kept. `event` needs `event_id`, `session_id`, `kind` and `at`.
+  // the event can never be kept. `event` needs `event_id`, `kind` and `at`.
   Status keep(const boost::json::object& event, std::function<void()> kept = {});
 
   // Sends for ever; run it in the agent's task group.
@@ -44,6 +46,7 @@ class SessionEvents {
   Context& context_;
   ControlClient& control_;
   Outbox outbox_;
+  std::string target_;
   net::Event work_;
   std::string disk_trouble_;
   std::deque<Unkept> unkept_;

@@ -68,6 +68,7 @@ class Sync {
     SyncOutput out;
     out.applied = std::make_shared<const Applied>(std::move(next_));
     out.release_trouble = std::move(release_trouble_);
+    out.release_trouble_code = release_trouble_code_;
     return out;
   }
 
@@ -157,7 +158,10 @@ class Sync {
     const fs::path directory = input_.state.tuf_release();
     tuf::TufClient release(config_of("release", directory), fetcher_, clock_);
     Status ready = open_release(release);
-    if (!ready) release_trouble_ = "release repository: " + ready.error().text();
+    if (!ready) {
+      release_trouble_ = "release repository: " + ready.error().text();
+      release_trouble_code_ = ready.error().code;
+    }
     for (const ReleaseKey& key : wanted) {
       auto result = ready ? release_of(director, release, key)
                           : ReleaseResult(fail(ready.error(), "release repository"));
@@ -274,6 +278,7 @@ class Sync {
   std::int64_t highest_term_ = 0;
   Applied next_;
   std::string release_trouble_;
+  Errc release_trouble_code_ = Errc::unavailable;
 };
 
 }  // namespace

@@ -32,6 +32,7 @@ struct SyncOutput {
   AppliedPtr applied;
   // Why R had no fresh word, or empty. Not fatal: releases that were trusted before stay in force.
   std::string release_trouble;
+  Errc release_trouble_code = Errc::unavailable;  // of release_trouble
 };
 
 // Blocks for as long as downloads take; run it on the pool, one at a time. Steps: refresh D, check

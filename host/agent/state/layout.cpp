@@ -23,8 +23,8 @@ Status make_private(const fs::path& path) {
 }  // namespace
 
 Status make_directories(const StateLayout& state, const RunLayout& run) {
-  for (const fs::path& path : {state.root, state.store(), state.outbox(), state.tuf_release(),
-                               run.root, run.instances()}) {
+  for (const fs::path& path : {state.root, state.store(), state.outbox(), state.node_outbox(),
+                               state.tuf_release(), run.root, run.instances()}) {
     if (Status made = make_private(path); !made) return made;
   }
   return {};

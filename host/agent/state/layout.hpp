@@ -20,6 +20,7 @@ struct StateLayout {
   std::filesystem::path lock() const { return root / "lock"; }
   std::filesystem::path store() const { return root / "store"; }
   std::filesystem::path outbox() const { return root / "outbox"; }
+  std::filesystem::path node_outbox() const { return outbox() / "node"; }
   std::filesystem::path tuf_release() const { return root / "tuf" / "release"; }
   std::filesystem::path tuf_cluster(const std::string& cluster_id) const {
     return root / "tuf" / "cluster" / cluster_id;

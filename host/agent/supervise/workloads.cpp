@@ -60,6 +60,7 @@ std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   hooks.changed = hooks_.changed;
   hooks.artifact_bad = hooks_.artifact_bad;
   hooks.session_exited = hooks_.session_exited;
+  hooks.artifact_refused = hooks_.artifact_refused;
   return std::make_shared<Zygote>(context_, logs_, std::move(spec), std::move(hooks));
 }
 

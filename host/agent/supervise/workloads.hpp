@@ -28,6 +28,7 @@ class Workloads {
     std::function<void(std::string session, ExitInfo how)> session_exited;
     // Sessions that live in this zygote: a retired one waits for them.
     std::function<int(const std::string& zygote)> sessions_in;
+    std::function<void(std::string product, std::string detail)> artifact_refused = {};
   };
   Workloads(Context& context, LogCapture& logs, Hooks hooks);
 

@@ -199,6 +199,10 @@ net::Task<Status> Zygote::launch() {
     log::error("artifact refused", {{"workload", spec_.release.manifest.product},
                                     {"sha256", spec_.digest()},
                                     {"detail", sealed.error().text()}});
+    if (hooks_.artifact_refused) {
+      hooks_.artifact_refused(spec_.release.manifest.product + " " + spec_.release.manifest.version,
+                              sealed.error().text());
+    }
     const Errc code = sealed.error().code;
     if ((code == Errc::mismatch || code == Errc::not_found) && hooks_.artifact_bad) {
       hooks_.artifact_bad();

@@ -39,6 +39,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
     std::function<void()> changed;       // the report is another one
     std::function<void()> artifact_bad;  // the stored bytes are wrong: download again
     std::function<void(std::string session, ExitInfo how)> session_exited;
+    // Stored bytes were not loaded: another digest, or ELF rules. `product` with version.
+    std::function<void(std::string product, std::string detail)> artifact_refused;
   };
 
   Zygote(Context& context, LogCapture& logs, ZygoteSpec spec, Hooks hooks);

@@ -7,12 +7,40 @@
 #include "host/agent/control/control_client.hpp"
 #include "host/agent/control/enroll.hpp"
 #include "host/agent/control/join_token.hpp"
+#include "host/agent/run/node_events.hpp"
 #include "host/agent/session/broker.hpp"
 #include "host/agent/supervise/log_capture.hpp"
 #include "host/agent/supervise/workloads.hpp"
 
 namespace rap::agent {
 namespace {
+
+TEST(NodeEvents, TheSameIsToldOnceInTenMinutes) {
+  using std::chrono::minutes;
+  EventLimiter limiter;
+  const auto start = EventLimiter::Time{} + minutes(100);
+  EXPECT_TRUE(limiter.allow(NodeEventKind::artifact_refused, "a", start));
+  EXPECT_FALSE(limiter.allow(NodeEventKind::artifact_refused, "a", start + minutes(9)));
+  EXPECT_TRUE(limiter.allow(NodeEventKind::artifact_refused, "b", start + minutes(9)));
+  EXPECT_TRUE(limiter.allow(NodeEventKind::workload_failed, "a", start + minutes(9)));
+  EXPECT_TRUE(limiter.allow(NodeEventKind::artifact_refused, "a", start + minutes(10)));
+}
+
+TEST(NodeEvents, TextsFitTheContract) {
+  EXPECT_EQ(event_text("a\nb\x1b[2J\x7f", 100), "a b [2J ");
+  EXPECT_EQ(event_text("ab\xc3\xa4", 3), "ab");
+  EXPECT_EQ(event_text("ab\xc3\xa4", 4), "ab\xc3\xa4");
+  EXPECT_EQ(event_text(std::string(5000, 'x'), 1000).size(), 1000u);
+}
+
+TEST(NodeEvents, WhatIsAwayIsNoRefusal) {
+  for (const Errc code : {Errc::bad_signature, Errc::rollback, Errc::expired, Errc::mismatch}) {
+    EXPECT_TRUE(is_refusal(code)) << name(code);
+  }
+  for (const Errc code : {Errc::unavailable, Errc::timeout, Errc::not_found, Errc::exhausted}) {
+    EXPECT_FALSE(is_refusal(code)) << name(code);
+  }
+}
 
 namespace json = boost::json;
 
