@@ -68,20 +68,22 @@ struct ScreenCallbacks {
     if (pos.row < 0 || pos.row >= g.rows() || pos.col < 0 || pos.col >= g.cols()) return 1;
     Cell* cells = g.line(pos.row);
     Cell& cell = cells[pos.col];
+    // libvterm 0.1.4 passes on -1 for characters that are none, as U+008E: before the line's start.
+    const int width = std::clamp(info->width, 1, 2);
     int i = 0;
     for (; i < VTERM_MAX_CHARS_PER_CELL && info->chars[i] != 0; ++i) cell.chars[i] = info->chars[i];
     std::fill(cell.chars + i, std::end(cell.chars), 0u);
     cell.pen = s.pen_;
-    cell.width = static_cast<std::uint8_t>(info->width);
+    cell.width = static_cast<std::uint8_t>(width);
     cell.guarded = info->protected_cell;
-    for (int right = 1; right < info->width && pos.col + right < g.cols(); ++right) {
+    for (int right = 1; right < width && pos.col + right < g.cols(); ++right) {
       Cell& covered = cells[pos.col + right];
       covered = cell;
       std::fill(std::begin(covered.chars), std::end(covered.chars), 0u);
       covered.width = 0;
     }
     // The right half of a wide character whose left half is gone is nothing.
-    const int next = pos.col + info->width;
+    const int next = pos.col + width;
     if (next < g.cols() && cells[next].width == 0) {
       g.erase({pos.row, pos.row + 1, next, next + 1}, cells[next].pen, false);
     }

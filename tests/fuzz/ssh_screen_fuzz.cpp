@@ -7,6 +7,13 @@
 #include "plugins/ssh/output_boundary.hpp"
 #include "plugins/ssh/screen.hpp"
 
+// libvterm 0.1.4 answers a question about an unknown setting (DECRQSS) with "%.s" and a length in
+// the pointer's place. glibc reads nothing for a precision of 0; the sanitizer's check of arguments
+// does.
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {
+  return "check_printf=0";
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 3) return 0;
   rap::ssh::Screen screen(rap::ssh::clamp_size(1u + data[0] % 100, 1u + data[1] % 50));

@@ -296,6 +296,16 @@ TEST(Screen, LeavesOutSequencesWithTooManyParameters) {
   EXPECT_EQ(screen.grid().at(0, 0).pen.foreground.indexed.idx, 1);
 }
 
+// libvterm 0.1.4 gives these a width of -1.
+TEST(Screen, CharactersThatAreNoneStayInsideTheLine) {
+  for (const char* hostile : {"\xc2\x8e", "\xc2\x80\xc2\x9f", "\xe4\xb8\xad\r\xc2\x8e"}) {
+    Screen screen({4, 2});
+    for (int i = 0; i < 20; ++i) screen.write(hostile);
+    screen.write("\033[2J\033[1;1Hab");
+    EXPECT_EQ(dump(screen).substr(0, 2), "ab") << testing::PrintToString(hostile);
+  }
+}
+
 TEST(Screen, AnswersQuestionsForATerminalNobodyLooksAt) {
   Screen screen({40, 10});
   screen.write("\033[3;4H\033[6n");
