@@ -32,9 +32,13 @@ bool is_plain(std::string_view bytes) {
 // libvterm 0.1.4 has room for 16 parameters of a control sequence and does not look when more come.
 constexpr int kParametersMax = 16;
 
+// It repeats the last character (CSI b) for ever when that has no width, or there was none.
+constexpr char kRepeat = 'b';
+
 // The length of the sequence at the start of `bytes` (an ESC) when it has more parameters than
-// that; else 0. Like libvterm it reads past control characters and DEL inside.
-std::size_t overlong_sequence(std::string_view bytes) {
+// that, or repeats a character without width; else 0. Like libvterm it reads past control
+// characters and DEL inside.
+std::size_t harmful_sequence(std::string_view bytes, bool may_repeat) {
   std::size_t at = 1;
   const auto byte = [&] { return static_cast<unsigned char>(bytes[at]); };
   const auto aborts = [&] { return byte() == 0x1b || byte() == 0x18 || byte() == 0x1a; };
@@ -44,7 +48,8 @@ std::size_t overlong_sequence(std::string_view bytes) {
   for (++at; at < bytes.size() && (byte() < 0x40 || byte() == 0x7f) && !aborts(); ++at) {
     if (byte() == ';' || byte() == ':') ++separators;
   }
-  if (separators < kParametersMax) return 0;
+  const bool repeats = at < bytes.size() && bytes[at] == kRepeat && !may_repeat;
+  if (separators < kParametersMax && !repeats) return 0;
   return at < bytes.size() && !aborts() ? at + 1 : at;
 }
 
@@ -70,6 +75,7 @@ struct ScreenCallbacks {
     Cell& cell = cells[pos.col];
     // libvterm 0.1.4 passes on -1 for characters that are none, as U+008E: before the line's start.
     const int width = std::clamp(info->width, 1, 2);
+    s.last_width_ = info->width;
     int i = 0;
     for (; i < VTERM_MAX_CHARS_PER_CELL && info->chars[i] != 0; ++i) cell.chars[i] = info->chars[i];
     std::fill(cell.chars + i, std::end(cell.chars), 0u);
@@ -283,12 +289,15 @@ void Screen::interpret(std::string_view bytes) {
   std::size_t from = 0;
   for (std::size_t at = bytes.find('\033'); at != std::string_view::npos;
        at = bytes.find('\033', at)) {
-    const std::size_t overlong = overlong_sequence(bytes.substr(at));
-    if (overlong > 0) {
+    std::size_t harmful = harmful_sequence(bytes.substr(at), false);
+    if (harmful > 0) {
       vterm_input_write(vterm_.get(), bytes.data() + from, at - from);
-      from = at + overlong;
+      from = at;
+      // Now it is known which character would be repeated.
+      harmful = harmful_sequence(bytes.substr(at), last_width_ > 0);
+      from += harmful;
     }
-    at += std::max<std::size_t>(overlong, 1);
+    at += std::max<std::size_t>(harmful, 1);
   }
   vterm_input_write(vterm_.get(), bytes.data() + from, bytes.size() - from);
 }

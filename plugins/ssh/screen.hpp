@@ -85,6 +85,7 @@ class Screen {
   std::string title_;
   std::string backlog_;
   std::string replies_;
+  int last_width_ = 0;  // of the character that was put last; not above 0: none to repeat
   bool plain_since_check_ = false;  // no escape sequence since scrolls_whole_screen() looked
   bool scrolls_whole_ = false;
 };

@@ -306,6 +306,18 @@ TEST(Screen, CharactersThatAreNoneStayInsideTheLine) {
   }
 }
 
+// libvterm 0.1.4 does not come back from these.
+TEST(Screen, RepeatsOnlyWhatHasAWidth) {
+  for (const char* hostile : {"\033[5b", "\xc2\x8e\033[5b", "\033[2;5b", "\033[\r9b"}) {
+    Screen screen({40, 10});
+    screen.write(std::string(hostile) + "\033[2J\033[1;1Hab");
+    EXPECT_EQ(dump(screen).substr(0, 2), "ab") << testing::PrintToString(hostile);
+  }
+  Screen screen({40, 10});
+  screen.write("x\033[3b");
+  EXPECT_EQ(dump(screen).substr(0, 4), "xxxx");
+}
+
 TEST(Screen, AnswersQuestionsForATerminalNobodyLooksAt) {
   Screen screen({40, 10});
   screen.write("\033[3;4H\033[6n");
