@@ -214,7 +214,7 @@ Task<HttpResponse> HttpConnection::run_handler(const HttpRequest& request) {
     self->news_.set();
   };
   cancel_handler_ = signal;
-  asio::co_spawn(executor_, call(handler_, request, peer_),
+  asio::co_spawn(executor_, contained(call(handler_, request, peer_)),
                  asio::bind_cancellation_slot(signal->slot(), std::move(ended)));
   const auto until = SteadyClock::now() + limits_.handler_timeout;
   bool late = false;

@@ -58,7 +58,7 @@ void TaskGroup::spawn(std::string_view what, Task<void> task) {
     }
     state->ended(number);
   };
-  asio::co_spawn(state_->executor, std::move(task),
+  asio::co_spawn(state_->executor, contained(std::move(task)),
                  asio::bind_cancellation_slot(signal->slot(), std::move(ended)));
 }
 

@@ -6,6 +6,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/net/cancellation.hpp"
+
 namespace rap::net {
 
 Task<void> sleep_for(milliseconds time) {
@@ -21,7 +23,8 @@ Task<void> run_with_deadline(Task<void> task, milliseconds limit) {
   asio::steady_timer timer(executor, limit);
   // Ends when both have ended: the loser is cancelled and waited for.
   auto both = asio::experimental::make_parallel_group(
-      asio::co_spawn(executor, std::move(task), asio::deferred), timer.async_wait(asio::deferred));
+      asio::co_spawn(executor, contained(std::move(task)), asio::deferred),
+      timer.async_wait(asio::deferred));
   auto outcome = co_await both.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
   const auto& order = std::get<0>(outcome);
   const std::exception_ptr& thrown = std::get<1>(outcome);

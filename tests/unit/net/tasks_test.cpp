@@ -35,6 +35,23 @@ Task<void> fail_soon() {
   throw NetError(Errc::conflict, "x");
 }
 
+// Boost 1.81 threw this one's cancellation through run().
+Task<void> cancel_all(TaskGroup& group) {
+  group.cancel();
+  co_return;
+}
+
+Task<void> spawn_cancel_all(TaskGroup& group) {
+  group.spawn("cancels itself", cancel_all(group));
+  co_await sleep_for(milliseconds(1));
+}
+
+TEST_F(TasksTest, ATaskCancelledBeforeItEverWaitedEndsQuietly) {
+  TaskGroup group(io.get_executor());
+  test::run_task(io, spawn_cancel_all(group));
+  EXPECT_EQ(group.size(), 0u);
+}
+
 TEST_F(TasksTest, DeadlineLetsTheQuickThrough) {
   EXPECT_EQ(test::run_task(io, with_deadline(give(7, milliseconds(1)), milliseconds(5000))), 7);
 }
