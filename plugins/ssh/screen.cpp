@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include "utf8.hpp"
+
 namespace rap::ssh {
 namespace {
 
@@ -32,25 +34,39 @@ bool is_plain(std::string_view bytes) {
 // libvterm 0.1.4 has room for 16 parameters of a control sequence and does not look when more come.
 constexpr int kParametersMax = 16;
 
-// It repeats the last character (CSI b) for ever when that has no width, or there was none.
-constexpr char kRepeat = 'b';
+// A control sequence that libvterm must not see.
+struct Harmful {
+  std::size_t length = 0;  // 0: harmless
+  int repeats = 0;         // of the last character, to be typed out instead
+  bool open = false;       // it goes on after the end of what is there
+};
 
-// The length of the sequence at the start of `bytes` (an ESC) when it has more parameters than
-// that, or repeats a character without width; else 0. Like libvterm it reads past control
-// characters and DEL inside.
-std::size_t harmful_sequence(std::string_view bytes, bool may_repeat) {
+// What libvterm understands is far shorter; something longer is hostile.
+constexpr std::size_t kSequenceMax = 256;
+
+// About the sequence at the start of `bytes`, an ESC. Two kinds are harmful: with too many
+// parameters; and CSI b, which libvterm 0.1.4 does for ever when the last character has no width,
+// by a notion of "last" that nobody outside can follow. Like libvterm it reads past control
+// characters, DEL and, after the ESC, everything above.
+Harmful harmful_sequence(std::string_view bytes) {
   std::size_t at = 1;
   const auto byte = [&] { return static_cast<unsigned char>(bytes[at]); };
   const auto aborts = [&] { return byte() == 0x1b || byte() == 0x18 || byte() == 0x1a; };
-  while (at < bytes.size() && (byte() < 0x30 || byte() == 0x7f) && !aborts()) ++at;
-  if (at == bytes.size() || byte() != '[') return 0;
+  while (at < bytes.size() && (byte() < 0x30 || byte() >= 0x7f) && !aborts()) ++at;
+  if (at == bytes.size()) return {at, 0, true};
+  if (byte() != '[') return {};
   int separators = 0;
+  int number = 0;
   for (++at; at < bytes.size() && (byte() < 0x40 || byte() == 0x7f) && !aborts(); ++at) {
     if (byte() == ';' || byte() == ':') ++separators;
+    const bool digit = byte() >= '0' && byte() <= '9';
+    if (digit && separators == 0) number = std::min(number * 10 + (byte() - '0'), 10'000);
   }
-  const bool repeats = at < bytes.size() && bytes[at] == kRepeat && !may_repeat;
-  if (separators < kParametersMax && !repeats) return 0;
-  return at < bytes.size() && !aborts() ? at + 1 : at;
+  if (at == bytes.size()) return {at, 0, true};
+  const bool ends = !aborts();
+  const bool repeats = ends && bytes[at] == 'b';
+  if (separators < kParametersMax && !repeats) return {};
+  return {ends ? at + 1 : at, repeats ? std::max(number, 1) : 0};
 }
 
 }  // namespace
@@ -75,7 +91,7 @@ struct ScreenCallbacks {
     Cell& cell = cells[pos.col];
     // libvterm 0.1.4 passes on -1 for characters that are none, as U+008E: before the line's start.
     const int width = std::clamp(info->width, 1, 2);
-    s.last_width_ = info->width;
+    s.last_character_ = info->width > 0 ? info->chars[0] : 0;
     int i = 0;
     for (; i < VTERM_MAX_CHARS_PER_CELL && info->chars[i] != 0; ++i) cell.chars[i] = info->chars[i];
     std::fill(cell.chars + i, std::end(cell.chars), 0u);
@@ -286,20 +302,31 @@ void Screen::feed(std::string_view bytes) {
 
 // Leaves out sequences that libvterm cannot hold; nothing that a terminal understands is that long.
 void Screen::interpret(std::string_view bytes) {
+  std::string joined;
+  if (!unfinished_.empty()) {
+    joined = std::exchange(unfinished_, {}).append(bytes);
+    bytes = joined;
+  }
   std::size_t from = 0;
   for (std::size_t at = bytes.find('\033'); at != std::string_view::npos;
        at = bytes.find('\033', at)) {
-    std::size_t harmful = harmful_sequence(bytes.substr(at), false);
-    if (harmful > 0) {
+    const Harmful harmful = harmful_sequence(bytes.substr(at));
+    if (harmful.length > 0) {
       vterm_input_write(vterm_.get(), bytes.data() + from, at - from);
-      from = at;
-      // Now it is known which character would be repeated.
-      harmful = harmful_sequence(bytes.substr(at), last_width_ > 0);
-      from += harmful;
+      repeat_last(harmful.repeats);
+      from = at + harmful.length;
+      if (harmful.open && harmful.length <= kSequenceMax) unfinished_ = bytes.substr(at);
     }
-    at += std::max<std::size_t>(harmful, 1);
+    at += std::max<std::size_t>(harmful.length, 1);
   }
   vterm_input_write(vterm_.get(), bytes.data() + from, bytes.size() - from);
+}
+
+void Screen::repeat_last(int times) {
+  if (last_character_ == 0) return;
+  std::string text;
+  for (int i = 0; i < std::min(times, size_.cols); ++i) append_utf8(text, last_character_);
+  vterm_input_write(vterm_.get(), text.data(), text.size());
 }
 
 // The part of `bytes` that alone decides what the screen looks like afterwards; often all of it.

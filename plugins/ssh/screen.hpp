@@ -72,6 +72,7 @@ class Screen {
   bool mode_set(int dec_mode);
   void feed(std::string_view bytes);
   void interpret(std::string_view bytes);
+  void repeat_last(int times);
   bool scrolls_whole_screen();
   std::string_view visible_tail(std::string_view bytes);
 
@@ -85,8 +86,9 @@ class Screen {
   std::string title_;
   std::string backlog_;
   std::string replies_;
-  int last_width_ = 0;  // of the character that was put last; not above 0: none to repeat
-  bool plain_since_check_ = false;  // no escape sequence since scrolls_whole_screen() looked
+  std::string unfinished_;            // a control sequence whose end has not come yet
+  std::uint32_t last_character_ = 0;  // that was put; 0: none that can be repeated
+  bool plain_since_check_ = false;    // no escape sequence since scrolls_whole_screen() looked
   bool scrolls_whole_ = false;
 };
 

@@ -308,7 +308,9 @@ TEST(Screen, CharactersThatAreNoneStayInsideTheLine) {
 
 // libvterm 0.1.4 does not come back from these.
 TEST(Screen, RepeatsOnlyWhatHasAWidth) {
-  for (const char* hostile : {"\033[5b", "\xc2\x8e\033[5b", "\033[2;5b", "\033[\r9b"}) {
+  for (const char* hostile :
+       {"\033[5b", "\xc2\x8e\033[5b", "\033[2;5b", "\033[\r9b", "\033\xff\xff[2;5b",
+        "x\033c\033[5b", "x\033[?1049h\033[9999999999b"}) {
     Screen screen({40, 10});
     screen.write(std::string(hostile) + "\033[2J\033[1;1Hab");
     EXPECT_EQ(dump(screen).substr(0, 2), "ab") << testing::PrintToString(hostile);
@@ -316,6 +318,19 @@ TEST(Screen, RepeatsOnlyWhatHasAWidth) {
   Screen screen({40, 10});
   screen.write("x\033[3b");
   EXPECT_EQ(dump(screen).substr(0, 4), "xxxx");
+}
+
+TEST(Screen, HoldsASequenceUntilItsEndComes) {
+  for (const std::string text : {"\033[5b", "x\033[2b", "\033\xff[7b", "a\033[2;3Hb"}) {
+    Screen whole({40, 10});
+    whole.write(text);
+    Screen pieces({40, 10});
+    for (const char byte : text) {
+      pieces.write(std::string_view(&byte, 1));
+      (void)dump(pieces);  // interprets what is there
+    }
+    EXPECT_EQ(dump(pieces), dump(whole)) << testing::PrintToString(text);
+  }
 }
 
 TEST(Screen, AnswersQuestionsForATerminalNobodyLooksAt) {
