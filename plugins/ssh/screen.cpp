@@ -44,16 +44,17 @@ struct Harmful {
 // What libvterm understands is far shorter; something longer is hostile.
 constexpr std::size_t kSequenceMax = 256;
 
-// About the sequence at the start of `bytes`, an ESC. Two kinds are harmful: with too many
-// parameters; and CSI b, which libvterm 0.1.4 does for ever when the last character has no width,
-// by a notion of "last" that nobody outside can follow. Like libvterm it reads past control
-// characters, DEL and, after the ESC, everything above.
+// About the sequence at the start of `bytes`, an ESC. Three kinds are harmful: with too many
+// parameters; with bytes above DEL, which no terminal reads the same way; and CSI b, which libvterm
+// 0.1.4 does for ever when the last character has no width, by a notion of "last" that nobody
+// outside can follow. Like libvterm it reads past control characters and DEL.
 Harmful harmful_sequence(std::string_view bytes) {
   std::size_t at = 1;
   const auto byte = [&] { return static_cast<unsigned char>(bytes[at]); };
   const auto aborts = [&] { return byte() == 0x1b || byte() == 0x18 || byte() == 0x1a; };
-  while (at < bytes.size() && (byte() < 0x30 || byte() >= 0x7f) && !aborts()) ++at;
+  while (at < bytes.size() && (byte() < 0x30 || byte() == 0x7f) && !aborts()) ++at;
   if (at == bytes.size()) return {at, 0, true};
+  if (byte() > 0x7f) return {at};
   if (byte() != '[') return {};
   int separators = 0;
   int number = 0;
@@ -63,6 +64,7 @@ Harmful harmful_sequence(std::string_view bytes) {
     if (digit && separators == 0) number = std::min(number * 10 + (byte() - '0'), 10'000);
   }
   if (at == bytes.size()) return {at, 0, true};
+  if (byte() > 0x7f) return {at};
   const bool ends = !aborts();
   const bool repeats = ends && bytes[at] == 'b';
   if (separators < kParametersMax && !repeats) return {};
@@ -313,6 +315,8 @@ void Screen::interpret(std::string_view bytes) {
     const Harmful harmful = harmful_sequence(bytes.substr(at));
     if (harmful.length > 0) {
       vterm_input_write(vterm_.get(), bytes.data() + from, at - from);
+      // The ESC that is left out would have ended what came before it.
+      vterm_input_write(vterm_.get(), "\x18", 1);
       repeat_last(harmful.repeats);
       from = at + harmful.length;
       if (harmful.open && harmful.length <= kSequenceMax) unfinished_ = bytes.substr(at);
@@ -368,11 +372,21 @@ bool Screen::mode_set(int dec_mode) {
   return ask("\033[?" + mode + "$p").find(";1$y") != std::string::npos;
 }
 
+// libvterm 0.1.4 keeps margins that a smaller screen does not have, and moves memory by them. As in
+// xterm, a resize takes margins away.
+void Screen::reset_margins() {
+  const VTermPos at = cursor();
+  const std::string text = "\033[r\033[?69h\033[s\033[?69l\033[" + std::to_string(at.row + 1) +
+                           ";" + std::to_string(at.col + 1) + "H";
+  vterm_input_write(vterm_.get(), text.data(), text.size());
+}
+
 void Screen::resize(ScreenSize size) {
   settle();
   const ScreenSize wanted =
       clamp_size(static_cast<std::uint32_t>(size.cols), static_cast<std::uint32_t>(size.rows));
   if (wanted == size_) return;
+  reset_margins();
   size_ = wanted;
   plain_since_check_ = false;
   vterm_set_size(vterm_.get(), size_.rows, size_.cols);

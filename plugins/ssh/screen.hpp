@@ -73,6 +73,7 @@ class Screen {
   void feed(std::string_view bytes);
   void interpret(std::string_view bytes);
   void repeat_last(int times);
+  void reset_margins();
   bool scrolls_whole_screen();
   std::string_view visible_tail(std::string_view bytes);
 

@@ -308,9 +308,11 @@ TEST(Screen, CharactersThatAreNoneStayInsideTheLine) {
 
 // libvterm 0.1.4 does not come back from these.
 TEST(Screen, RepeatsOnlyWhatHasAWidth) {
-  for (const char* hostile :
-       {"\033[5b", "\xc2\x8e\033[5b", "\033[2;5b", "\033[\r9b", "\033\xff\xff[2;5b",
-        "x\033c\033[5b", "x\033[?1049h\033[9999999999b"}) {
+  for (const char* hostile : {"\033[5b", "\xc2\x8e\033[5b", "\033[2;5b", "\033[\r9b",
+                              "\033\xff\xff[2;5b", "\033[5\033[2bb",
+                              "\033[5\xff"
+                              "b",
+                              "x\033c\033[5b", "x\033[?1049h\033[9999999999b"}) {
     Screen screen({40, 10});
     screen.write(std::string(hostile) + "\033[2J\033[1;1Hab");
     EXPECT_EQ(dump(screen).substr(0, 2), "ab") << testing::PrintToString(hostile);
@@ -331,6 +333,14 @@ TEST(Screen, HoldsASequenceUntilItsEndComes) {
     }
     EXPECT_EQ(dump(pieces), dump(whole)) << testing::PrintToString(text);
   }
+}
+
+TEST(Screen, AMarginThatASmallerScreenLacksIsGone) {
+  Screen screen({1, 41});
+  screen.write("\033[3r");
+  screen.resize({41, 1});
+  screen.write("a\r\nb\r\nc");
+  EXPECT_EQ(dump(screen).substr(0, 1), "c");
 }
 
 TEST(Screen, AnswersQuestionsForATerminalNobodyLooksAt) {
