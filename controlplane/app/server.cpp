@@ -101,6 +101,14 @@ struct Server::Impl {
     }
   }
 
+  Task<net::HttpResponse> answer(const net::HttpRequest& request, const net::PeerInfo& peer) {
+    net::HttpResponse response = co_await api.handle(request, peer);
+    // Whoever made a cluster may have a node of it connect before the notification is heard.
+    const bool new_cluster = request.method == "POST" && request.path() == "/v1/clusters";
+    if (new_cluster && response.status == 201) co_await load_authorities();
+    co_return response;
+  }
+
   void heard(const Connection::Notification& event) {
     if (event.channel == "rap_desired") signals.wake(event.payload);
     if (event.channel == "rap_clusters") tasks.spawn("load authorities", load_authorities());
@@ -188,7 +196,7 @@ Result<std::unique_ptr<Server>> Server::create(asio::any_io_executor executor, c
   impl->http = std::make_unique<net::HttpServer>(
       executor, std::move(*listener), std::move(*tls),
       [self](const net::HttpRequest& request, const net::PeerInfo& peer) {
-        return self->api.handle(request, peer);
+        return self->answer(request, peer);
       });
   impl->describe_metrics();
   return std::unique_ptr<Server>(new Server(std::move(impl)));

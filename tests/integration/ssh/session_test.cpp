@@ -103,7 +103,7 @@ TEST_F(SshSessionTest, ResizesTheRemoteTerminal) {
 
 TEST_F(SshSessionTest, CtrlCInterrupts) {
   open();
-  host_.input("sleep 60\r");
+  ASSERT_TRUE(host_.type("echo now $((1+2)); sleep 60", "now 3"));
   host_.run([] { return false; }, std::chrono::milliseconds(300));
   host_.input("\003");
   EXPECT_TRUE(host_.type("echo still $((1+1))", "still 2"));
