@@ -3,6 +3,7 @@
 
 set(RAP_MAY_LINK_rap_base "")
 set(RAP_MAY_LINK_rap_net "rap_base")
+set(RAP_MAY_LINK_rap_schema "rap_base")
 set(RAP_MAY_LINK_rap_frames "rap_base")
 set(RAP_MAY_LINK_rap_verify "rap_base;rap_net")
 set(RAP_MAY_LINK_rap_http_fetcher "rap_base;rap_verify")
@@ -17,8 +18,8 @@ set(RAP_MAY_LINK_rap_ipc "rap_base")
 set(RAP_MAY_LINK_rap_ipc_asio "rap_base;rap_ipc;rap_net")
 set(RAP_MAY_LINK_rap_sandbox "rap_base")
 set(RAP_MAY_LINK_rap_worker_lib
-    "rap_base;rap_frames;rap_ipc;rap_loader;rap_plugin_api;rap_sandbox")
-set(RAP_MAY_LINK_rap_agent_core "rap_base")
+    "rap_base;rap_frames;rap_ipc;rap_loader;rap_plugin_api;rap_sandbox;rap_schema")
+set(RAP_MAY_LINK_rap_agent_core "rap_base;rap_schema")
 set(RAP_MAY_LINK_rap_agent "rap_agent_core;rap_ipc_asio;rap_loader;rap_net;rap_verify")
 
 # rap_check_layers(): looks at every rap_* library that has a row above.

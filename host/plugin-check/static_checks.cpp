@@ -8,6 +8,7 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/schema/json_schema.hpp"
 #include "host/plugin-check/versions.hpp"
 
 namespace rap::check {
@@ -39,8 +40,9 @@ Outcome check_schema(const loader::AdapterFacts& adapter) {
   auto value =
       parse_json(adapter.config_schema, {.bytes_max = loader::kConfigSchemaMax, .depth_max = 64});
   if (!value) return broken(adapter.id + ": config_schema is not JSON: " + value.error().detail);
-  if (value->is_object()) return pass();
-  return broken(adapter.id + ": config_schema is not a JSON object");
+  // Any document shows whether the schema is one; whether this document fits is not asked.
+  const auto judged = check_against_schema(boost::json::object{}, *value);
+  return judged ? pass() : broken(adapter.id + ": config_schema: " + judged.error().detail);
 }
 
 bool is_semantic_version(std::string_view text) {

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/schema/json_schema.hpp"
 #include "host/loader/plugin_loader.hpp"
 #include "host/loader/plugin_manifest.hpp"
 #include "host/loader/sealed_memfd.hpp"
@@ -51,6 +52,17 @@ Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter,
     if (contains(granted, want)) out.push_back(want);
   }
   return out;
+}
+
+// The schema stands in the library, so nobody can check before it is mapped; no code of the plugin
+// but its constructors has run then.
+Status check_config(const LoadRequest& request, const std::string& schema) {
+  auto config = parse_json(request.config);
+  if (!config) return fail(config.error(), "config");
+  auto wrong = check_against_schema(*config, schema);
+  if (!wrong) return fail(wrong.error(), "config of " + request.adapter);
+  if (!wrong->empty()) return fail(Errc::invalid, "config: " + *wrong);
+  return {};
 }
 
 }  // namespace
@@ -107,11 +119,34 @@ Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& repor
   if (auto same = loader::match_adapters(*manifest, library->adapters); !same) {
     return fail(same.error());
   }
+  const auto described =
+      std::find_if(library->adapters.begin(), library->adapters.end(),
+                   [&](const loader::AdapterFacts& facts) { return facts.id == request.adapter; });
+  if (described == library->adapters.end()) return fail(Errc::mismatch, "no such adapter");
+  if (auto good = check_config(request, described->config_schema); !good) {
+    return fail(good.error());
+  }
   if (library->plugin->warm_up != nullptr) {
     const rap_result warm = library->plugin->warm_up();
     if (warm != RAP_OK) return fail(Errc::unavailable, "warm_up: " + std::to_string(warm));
   }
-  return Loaded{library->plugin, adapter->fork_safe, *std::move(grants)};
+  return Loaded{library->plugin, adapter->fork_safe, *std::move(grants), described->config_schema};
+}
+
+Status check_session_options(const json::value& options, std::string_view config_schema) {
+  auto schema = parse_json(config_schema, {.bytes_max = loader::kConfigSchemaMax, .depth_max = 64});
+  if (!schema || !schema->is_object()) return fail(Errc::invalid, "options: no schema");
+  const json::value* definitions = schema->get_object().if_contains("$defs");
+  if (definitions == nullptr || !definitions->is_object() ||
+      !definitions->get_object().contains("session")) {
+    return {};
+  }
+  // References inside go on meaning the whole schema's definitions.
+  const json::value part = {{"$defs", *definitions}, {"$ref", "#/$defs/session"}};
+  auto problems = check_against_schema(options, part);
+  if (!problems) return fail(problems.error(), "options");
+  if (problems->empty()) return {};
+  return fail(Errc::invalid, "options: " + text_of(*problems));
 }
 
 }  // namespace rap::worker

@@ -29,12 +29,19 @@ struct Loaded {
   const rap_plugin* plugin = nullptr;
   bool fork_safe = false;
   std::vector<std::string> grants;  // what the adapter may have: granted and asked for
+  std::string config_schema;        // the adapter's own; what its configuration was checked against
 };
 
 // Checks the seals, the bytes and what the manifest says about them, closes stage one, maps the
-// library, compares its descriptors with the manifest, and warms it up. Fails with `mismatch`,
-// `forbidden` (it needs what was not granted), or what the loader says. After a failure the process
-// must end: code of the plugin may be mapped.
+// library, compares its descriptors with the manifest and the configuration with its schema, and
+// warms it up. Fails with `mismatch`, `forbidden` (it needs what was not granted), `invalid` (the
+// configuration; the detail has pointer and reason), or what the loader says. After a failure the
+// process must end: code of the plugin may be mapped.
 Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& report);
+
+// `options` of a session against the "session" part of an adapter's schema, which is its
+// #/$defs/session; a schema without that part takes any object. Fails with `invalid`: pointer and
+// reason.
+Status check_session_options(const boost::json::value& options, std::string_view config_schema);
 
 }  // namespace rap::worker

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "host/ipc/server.hpp"
 #include "host/worker/plugin_host/adapter_session.hpp"
+#include "host/worker/plugin_load.hpp"
 #include "host/worker/report_json.hpp"
 
 namespace rap::worker {
@@ -92,12 +93,15 @@ class SessionWorker final : private AgentLink, private HubListener {
     const auto* options = body.if_contains("options");
     want.options = options != nullptr ? json::serialize(*options) : "{}";
     if (want.options.size() > kOptionsBytesMax) return fail(Errc::too_large, "options: 32 KiB");
+    auto good_options =
+        check_session_options(options != nullptr ? *options : json::object{}, start_.config_schema);
     hub_.emplace(loop_, remote_, static_cast<HubListener&>(*this), want.session_id, want.cols,
                  want.rows);
     remote_.set_hub(&*hub_);
     on_state(SessionState::opening, "", std::nullopt);
     // Accepted; how it goes on is told by events.
-    if (auto opened = remote_.open(want); !opened) {
+    auto opened = good_options ? remote_.open(want) : Status(fail(good_options.error()));
+    if (!opened) {
       loop_.post([this, error = opened.error()] { on_opened(RAP_E_INTERNAL, error.detail); });
     }
     return json::object{};

@@ -17,6 +17,7 @@ struct SessionStart {
   std::string adapter_id;
   std::vector<std::string> grants;
   std::string config;
+  std::string config_schema;
   std::string organization;
   sandbox::Report report;
   unsigned agent_uid = 0;

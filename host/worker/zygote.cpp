@@ -122,6 +122,7 @@ class Zygote {
     out.adapter_id = request_->adapter;
     out.grants = loaded_->grants;
     out.config = request_->config;
+    out.config_schema = loaded_->config_schema;
     out.organization = request_->organization;
     out.report = start_.sandbox.report;
     out.agent_uid = start_.sandbox.starter_uid;

@@ -18,6 +18,7 @@ FLAWS = {
     "any-id": ("E2", "create-unknown-id"),
     "bad-id": ("ABI", "descriptor"),
     "bad-schema": ("ABI", "config-schema"),
+    "bad-schema-ref": ("ABI", "config-schema"),
     "constructor": ("P3", "process-state"),
     "constructor-thread": ("T4", "no-thread-when-mapped"),
     "crash-create": ("P6", "life"),
@@ -67,7 +68,7 @@ def manifest(path, name):
 class Zoo(unittest.TestCase):
     def test_every_plugin_has_a_place_in_this_test(self):
         built = {name[:-3] for name in os.listdir(ZOO) if name.endswith(".so")}
-        self.assertEqual(built, {*FLAWS, *STOPPED, *NEEDS_MANIFEST, "good"})
+        self.assertEqual(built, {*FLAWS, *STOPPED, *NEEDS_MANIFEST, "good", "strict-config"})
 
     def test_flaws_are_named(self):
         for name, (rule, check_name) in FLAWS.items():
@@ -79,7 +80,7 @@ class Zoo(unittest.TestCase):
                 self.assertIn((rule, check_name), failed)
 
     def test_good_plugins_pass_every_level(self):
-        for path in (zoo("good"), os.path.join(EXAMPLES, "echo.so"), os.path.join(EXAMPLES, "echo-c.so")):
+        for path in (zoo("good"), zoo("strict-config"), os.path.join(EXAMPLES, "echo.so"), os.path.join(EXAMPLES, "echo-c.so")):
             with self.subTest(plugin=path):
                 status, report = check(path, "--level", "3")
                 self.assertEqual([c for c in report["checks"] if c["verdict"] == "fail"], [])

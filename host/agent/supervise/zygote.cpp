@@ -145,7 +145,7 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
     std::string reason = up ? "" : up.error().detail;
     if (z.process_ != nullptr) {
       const bool ended = co_await z.process_->ends_soon();
-      if (ended && z.process_->exit_info().known()) {
+      if (ended && z.process_->exit_info().known() && !z.refused_for_good_) {
         reason = "the worker " + z.process_->exit_info().text() +
                  (reason.empty() ? "" : " (" + reason + ")");
       }
@@ -154,6 +154,11 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
       z.process_.reset();
     }
     if (z.stopping_) break;
+    if (!up && std::exchange(z.refused_for_good_, false)) {
+      z.set(WorkloadState::degraded, reason + "; until its release or assignment changes");
+      co_await z.wake_.wait();
+      continue;
+    }
     const auto wait = z.policy_.ended(steady_clock::now(), random_number());
     if (wait) {
       z.set(WorkloadState::starting, reason + "; starting again");
@@ -243,7 +248,11 @@ net::Task<Status> Zygote::load_plugin() {
                     {"mode", is_session_adapter(spec_.adapter) ? "session" : "workload"}};
   std::vector<Fd> none;
   auto answer = co_await process_->call(body, std::move(none), kLoadTimeout);
-  if (!answer) co_return fail(answer.error(), "the plugin was refused");
+  if (!answer) {
+    // The same configuration gets the same answer, however often it is tried.
+    refused_for_good_ = answer.error().code == Errc::invalid;
+    co_return fail(answer.error(), "the plugin was refused");
+  }
   read_layers(*answer);
   co_return Status();
 }

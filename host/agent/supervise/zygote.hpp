@@ -92,7 +92,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   WorkloadState state_ = WorkloadState::starting;
   std::string detail_;
   std::vector<SandboxLayer> layers_;
-  bool handed_over_ = false;  // its process became a session worker
+  bool handed_over_ = false;       // its process became a session worker
+  bool refused_for_good_ = false;  // the last load: another try would be answered the same
   bool stopping_ = false;
   bool stopped_ = false;
 };

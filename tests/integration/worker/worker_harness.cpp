@@ -158,14 +158,14 @@ Result<TestSession> TestWorker::fork_session() {
 }
 
 Result<ipc::Message> TestWorker::open(TestSession& session, const std::string& target,
-                                      const std::string& secret_ref) {
+                                      const std::string& secret_ref, json::object options) {
   json::object body = {{"op", "open"},
                        {"session", session.id},
                        {"organization", "org_test"},
                        {"resource", target},
                        {"target", target},
                        {"secret_ref", secret_ref},
-                       {"options", json::object{}},
+                       {"options", std::move(options)},
                        {"cols", 80},
                        {"rows", 24}};
   return session.agent->call(body, {}, kCall);

@@ -46,7 +46,7 @@ class TestWorker {
   Result<TestSession> fork_session();
   // open with defaults.
   Result<ipc::Message> open(TestSession& session, const std::string& target = "res_test",
-                            const std::string& secret_ref = "");
+                            const std::string& secret_ref = "", boost::json::object options = {});
   // A client, attached; the hello is the caller's.
   Result<TestClient> attach(TestSession& session, const char* mode, const std::string& user);
   // attach, hello, welcome.

@@ -270,6 +270,46 @@ TEST(Worker, RefusesWhatIsNotWhatWasSigned) {
   }
 }
 
+TEST(Worker, ChecksTheConfigurationBeforeThePluginSeesIt) {
+  const struct {
+    json::object config;
+    const char* says;
+  } wrong[] = {{{{"port", 0}}, "/port"},
+               {{{"port", "22"}}, "/port"},
+               {{{"prt", 22}}, "did you mean \"port\"?"}};
+  for (const auto& each : wrong) {
+    TestWorker worker(zoo("strict-config"));
+    ASSERT_TRUE(worker.hello());
+    LoadOptions options = zoo_options("strict-config");
+    options.config = each.config;
+    auto loaded = worker.load(options);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, Errc::invalid);
+    EXPECT_NE(loaded.error().detail.find(each.says), std::string::npos) << loaded.error().detail;
+    EXPECT_NE(worker.wait_exit(3000), -1);
+  }
+  TestWorker worker(zoo("strict-config"));
+  ASSERT_TRUE(worker.hello());
+  LoadOptions options = zoo_options("strict-config");
+  options.config = {{"port", 22}};
+  auto loaded = worker.load(options);
+  ASSERT_TRUE(loaded) << loaded.error().text();
+  // The options of a session have their part of the schema.
+  TestSession session = *worker.fork_session();
+  ASSERT_TRUE(worker.open(session, "res_test", "", {{"user", ""}}));
+  bool failed = false;
+  while (auto event = TestWorker::event(*session.agent, "state", 3000)) {
+    if (*json_string(*event, "state") != "failed") continue;
+    EXPECT_NE(json_string(*event, "detail")->find("options: /user"), std::string::npos);
+    failed = true;
+    break;
+  }
+  EXPECT_TRUE(failed);
+  TestSession good = *worker.fork_session();
+  ASSERT_TRUE(worker.open(good, "res_test", "", {{"user", "ada"}}));
+  EXPECT_TRUE(TestWorker::wait_state(good, "detached"));
+}
+
 TEST(Worker, StopIsRefusedWhileASessionLives) {
   TestWorker worker(zoo("good"));
   ASSERT_EQ(load_zoo(worker, "good"), "");
