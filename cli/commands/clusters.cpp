@@ -17,10 +17,14 @@ const std::vector<Column> kTokenColumns = {{"ID", "id"},
                                            {"EXPIRES", "expires_at"},
                                            {"REVOKED", "revoked_at"},
                                            {"ROLES", "scope.roles"}};
-const std::vector<Column> kRequestColumns = {
-    {"ID", "id"},           {"NODE", "node_name"},      {"STATUS", "status"},
-    {"ADDRESS", "address"}, {"AGENT", "agent_version"}, {"ROLES", "requested_roles"},
-    {"AT", "created_at"}};
+const std::vector<Column> kRequestColumns = {{"ID", "id"},
+                                             {"NODE", "node_name"},
+                                             {"STATUS", "status"},
+                                             {"ADDRESS", "address"},
+                                             {"AGENT", "agent_version"},
+                                             {"ROLES", "requested_roles"},
+                                             {"RENEWS", "renews_node_id"},
+                                             {"AT", "created_at"}};
 const std::vector<Column> kRequestDetails = {{"Id", "id"},
                                              {"Node name", "node_name"},
                                              {"Status", "status"},
@@ -34,6 +38,7 @@ const std::vector<Column> kRequestDetails = {{"Id", "id"},
                                              {"Asked at", "created_at"},
                                              {"Reviewed at", "reviewed_at"},
                                              {"Rejected because", "rejection_reason"},
+                                             {"Renews node", "renews_node_id"},
                                              {"Became node", "node_id"}};
 
 struct Options {

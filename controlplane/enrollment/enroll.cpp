@@ -19,27 +19,32 @@ constexpr const char* kLockToken = R"sql(
   select t.cluster_id, t.token_hash, t.scope, t.expires_at, t.max_uses, t.used_count, t.revoked_at
   from node_join_tokens t where t.id = $1 for update
 )sql";
-// A key that lives wins over requests that were rejected; then the newest.
-constexpr const char* kFindKey = R"sql(
+constexpr const char* kLastRequest = R"sql(
   select r.id, r.token_id, r.node_name, r.status, r.rejection_reason, r.approved_node_id,
-         r.cluster_id, m.membership_status
-  from node_join_requests r
-  left join cluster_memberships m
-    on m.cluster_id = r.cluster_id and m.node_id = r.approved_node_id
-  where r.node_fingerprint = $1
-  order by (r.status = 'rejected'), r.id desc limit 1
+         r.cluster_id, r.reviewed_at
+  from node_join_requests r where r.node_fingerprint = $1
+  order by r.created_at desc, r.id desc limit 1
 )sql";
-// A key that a node took into use by rotation belongs to that node as well.
-constexpr const char* kFindIdentityKey = R"sql(
-  select i.node_id from node_identities i where i.fingerprint = $1 limit 1
+// The node that was approved with the key, or took it into use by rotation, and its certificates.
+constexpr const char* kHolder = R"sql(
+  select m.cluster_id, m.node_id, m.membership_status,
+         max(i.certificate_not_after) as ends, max(i.issued_at) as issued_at
+  from cluster_memberships m
+  left join node_identities i on i.cluster_id = m.cluster_id and i.node_id = m.node_id
+  where m.node_id in (
+    select r.approved_node_id from node_join_requests r
+    where r.node_fingerprint = $1 and r.status = 'approved'
+    union
+    select k.node_id from node_identities k where k.fingerprint = $1)
+  group by m.cluster_id, m.node_id, m.membership_status limit 1
 )sql";
 constexpr const char* kCountUse =
     "update node_join_tokens set used_count = used_count + 1 where id = $1";
 constexpr const char* kInsertRequest = R"sql(
   insert into node_join_requests
     (id, cluster_id, token_id, node_name, node_fingerprint, public_key, reported_capabilities,
-     reported_facts, requested_roles, agent_version, address, status)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending')
+     reported_facts, requested_roles, agent_version, address, renews_node_id, status)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'pending')
 )sql";
 constexpr const char* kActiveCertificate = R"sql(
   select certificate_pem, certificate_not_before, certificate_not_after, fingerprint
@@ -98,8 +103,58 @@ std::vector<std::string> requested_roles(const Call& call) {
   return roles;
 }
 
+// What the database knows of a key.
+struct Found {
+  Rows last_request;
+  Rows holder;
+
+  bool pending() const {
+    return !last_request.empty() && last_request[0].text("status") == "pending";
+  }
+};
+
+Found find_key(Tx& tx, const CertificateRequest& csr) {
+  Found found{tx.query(kLastRequest, {ByteView(csr.fingerprint)}), {}};
+  found.holder = tx.query(kHolder, {ByteView(csr.fingerprint)});
+  return found;
+}
+
+KnownKey::Holder holder_of(const Found& found, const Token& token, SystemTime now) {
+  using Holder = KnownKey::Holder;
+  if (found.holder.empty()) return Holder::nobody;
+  const Row& row = found.holder[0];
+  if (row.text("membership_status") == "revoked") return Holder::revoked;
+  const auto ends = row.time_or_none("ends");
+  const auto issued = row.time_or_none("issued_at");
+  // A token lets nobody into another cluster than its own, whoever was there before.
+  if (!ends || !issued || *ends > now || row.text("cluster_id") != token.cluster.str()) {
+    return Holder::node;
+  }
+  const Row* request = found.last_request.empty() ? nullptr : &found.last_request[0];
+  const bool to_be_fetched = request != nullptr && request->text("status") == "approved" &&
+                             *issued < request->time("reviewed_at");
+  return to_be_fetched ? Holder::node : Holder::lapsed;
+}
+
+std::optional<KnownKey> known_key(const Found& found, const Token& token, SystemTime now) {
+  if (found.last_request.empty() && found.holder.empty()) return std::nullopt;
+  KnownKey key;
+  key.holder = holder_of(found, token, now);
+  if (found.last_request.empty()) return key;
+  const Row& request = found.last_request[0];
+  key.token_id = request.text("token_id");
+  key.node_name = request.text("node_name");
+  using Request = KnownKey::Request;
+  const std::string status = request.text("status");
+  key.request = status == "pending"    ? Request::pending
+                : status == "approved" ? Request::approved
+                                       : Request::rejected;
+  return key;
+}
+
+// `renews`: the node that has the key already, or nobody.
 std::string make_request(const Call& call, Tx& tx, const Token& token,
-                         const CertificateRequest& csr) {
+                         const CertificateRequest& csr, const std::optional<std::string>& renews) {
   const auto capabilities = require(parse_capabilities(call.array("capabilities")));
   boost::json::array listed;
   for (const auto& capability : capabilities) {
@@ -116,9 +171,10 @@ std::string make_request(const Call& call, Tx& tx, const Token& token,
            {id, token.cluster, token.text.id, call.text("node_name"), ByteView(csr.fingerprint),
             csr.public_key, boost::json::serialize(listed), facts,
             boost::json::serialize(call.array("requested_roles")), call.text("agent_version"),
-            call.address});
+            call.address, renews});
   boost::json::object detail;
   detail["node_name"] = call.text("node_name");
+  if (renews) detail["renews_node_id"] = *renews;
   detail["fingerprint"] = to_hex(csr.fingerprint);
   detail["address"] = call.address;
   audit(tx, Actor::system(), token.cluster.str(), {"join_request.received", id.str()}, detail,
@@ -177,46 +233,38 @@ Reply enroll(const Call& call, Tx& tx) {
     audit_refusal(call, tx, nullptr, token.error());
     return refusal_reply(token.error());
   }
-  const Rows known = tx.query(kFindKey, {ByteView(csr.fingerprint)});
-  std::optional<KnownKey> key;
-  if (!known.empty()) {
-    key = KnownKey{known[0].text("token_id"), known[0].text("node_name"),
-                   known[0].text("status") == "rejected",
-                   known[0].text_or_none("membership_status").value_or("") == "revoked"};
-  } else if (!tx.query(kFindIdentityKey, {ByteView(csr.fingerprint)}).empty()) {
-    key = KnownKey{};
-  }
-  const auto verdict = judge_key(key, token->text.id.str(), call.text("node_name"));
+  const Found found = find_key(tx, csr);
+  const auto verdict =
+      judge_key(known_key(found, *token, call.now), token->text.id.str(), call.text("node_name"));
   if (!verdict) {
     audit_refusal(call, tx, &*token, verdict.error());
     return refusal_reply(verdict.error());
   }
-  if (*verdict == KeyVerdict::new_request) {
+  if (*verdict != KeyVerdict::same_request) {
     const Status allowed = check_redemption(token->state, requested_roles(call), call.now);
     if (!allowed) {
       audit_refusal(call, tx, &*token, allowed.error());
       return refusal_reply(allowed.error());
     }
-    return pending(make_request(call, tx, *token, csr));
+    std::optional<std::string> renews;
+    if (*verdict == KeyVerdict::renewal) renews = found.holder[0].text("node_id");
+    return pending(make_request(call, tx, *token, csr, renews));
   }
-  const std::string status = known[0].text("status");
-  if (status == "pending") return pending(known[0].text("id"));
-  if (status == "rejected") {
+  const Row& request = found.last_request[0];
+  if (found.pending()) return pending(request.text("id"));
+  if (request.text("status") == "rejected") {
     refuse(Errc::forbidden, "the join request was rejected: " +
-                                known[0].text_or_none("rejection_reason").value_or(""));
+                                request.text_or_none("rejection_reason").value_or(""));
   }
-  return approved(call, tx, known[0], csr);
+  return approved(call, tx, request, csr);
 }
 
 Reply rotate(const Call& call, Tx& tx) {
   tx.enter(Scope::platform());
   const CertificateRequest csr = require(inspect_csr(call.text("csr_pem")));
-  const Rows known = tx.query(kFindKey, {ByteView(csr.fingerprint)});
-  const bool foreign_request =
-      !known.empty() && known[0].text("status") != "rejected" &&
-      known[0].text_or_none("approved_node_id").value_or("") != call.node.id.str();
-  const Rows holder = tx.query(kFindIdentityKey, {ByteView(csr.fingerprint)});
-  if (foreign_request || (!holder.empty() && holder[0].text("node_id") != call.node.id.str())) {
+  const Found found = find_key(tx, csr);
+  if (found.pending() ||
+      (!found.holder.empty() && found.holder[0].text("node_id") != call.node.id.str())) {
     refuse(Errc::conflict, "another node uses this key; make a new one");
   }
   const IssuedCertificate issued = issue_node_certificate(

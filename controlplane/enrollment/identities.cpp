@@ -71,7 +71,9 @@ void authenticate_node(Call& call, Tx& tx, const net::CertificateFacts* certific
   }
   if (row.time("certificate_not_after") <= call.now) {
     throw Problem(401, "expired",
-                  "the node certificate has expired; enroll again with the same key");
+                  "the node certificate ended " + to_rfc3339(row.time("certificate_not_after")) +
+                      "; on the node, with a new join token: rap-node-agent enroll --token-file "
+                      "FILE");
   }
   if (row.text("identity_status") == "superseded" &&
       row.time("rotated_at") + kSupersededGrace <= call.now) {

@@ -16,19 +16,19 @@ constexpr const char* kClusterExists = "select 1 as one from clusters where id =
 constexpr const char* kList = R"sql(
   select id, cluster_id, token_id, node_name, node_fingerprint, reported_capabilities,
          reported_facts, requested_roles, agent_version, address, status, reviewed_by_user_id,
-         reviewed_at, approved_node_id, rejection_reason, created_at
+         reviewed_at, approved_node_id, rejection_reason, created_at, renews_node_id
   from node_join_requests where cluster_id = $1 and id > $2 and ($4 = '' or status = $4)
   order by id limit $3
 )sql";
 constexpr const char* kGet = R"sql(
   select id, cluster_id, token_id, node_name, node_fingerprint, reported_capabilities,
          reported_facts, requested_roles, agent_version, address, status, reviewed_by_user_id,
-         reviewed_at, approved_node_id, rejection_reason, created_at
+         reviewed_at, approved_node_id, rejection_reason, created_at, renews_node_id
   from node_join_requests where id = $1
 )sql";
 constexpr const char* kLock = R"sql(
   select id, cluster_id, node_name, public_key, reported_capabilities, reported_facts, status,
-         approved_node_id
+         renews_node_id
   from node_join_requests where id = $1 for update
 )sql";
 constexpr const char* kDecide = R"sql(
@@ -40,6 +40,11 @@ constexpr const char* kInsertNode = "insert into nodes (id, name, facts) values 
 constexpr const char* kInsertMembership = R"sql(
   insert into cluster_memberships (cluster_id, node_id, membership_status, group_id, joined_at)
   values ($1, $2, 'active', $3, $4)
+)sql";
+// An owner who disabled the node meant it: approval gives a certificate, no more.
+constexpr const char* kRenewNode = R"sql(
+  update nodes set facts = $2, revision = revision + 1, updated_at = $3
+  where id = $1 and enrollment_status = 'approved' returning name
 )sql";
 constexpr const char* kNameTaken = R"sql(
   select 1 as one from nodes n join cluster_memberships m on m.node_id = n.id
@@ -59,7 +64,7 @@ boost::json::object to_json(const Row& row) {
   out["facts"] = row.json("reported_facts");
   out["requested_roles"] = row.json("requested_roles");
   out["created_at"] = to_rfc3339(row.time("created_at"));
-  for (const char* key : {"reviewed_by_user_id", "rejection_reason"}) {
+  for (const char* key : {"reviewed_by_user_id", "rejection_reason", "renews_node_id"}) {
     out[key] = nullptr;
     if (const auto value = row.text_or_none(key)) out[key] = *value;
   }
@@ -96,10 +101,12 @@ Row lock_pending(const Call& call, Tx& tx) {
 
 // The certificate itself is issued when the node asks again: it brings the request that proves it
 // still has the key.
-Reply approve(const Call& call, Tx& tx) {
-  const auto id = call.path_id<JoinRequestId>("id");
-  const Row request = lock_pending(call, tx);
-  const auto cluster = require(ClusterId::parse(request.text("cluster_id")));
+struct Approved {
+  NodeId node;
+  std::string name;
+};
+
+Approved make_node(const Call& call, Tx& tx, const Row& request, const ClusterId& cluster) {
   const std::string name = call.text_or_none("node_name").value_or(request.text("node_name"));
   if (!tx.query(kNameTaken, {cluster, name}).empty()) {
     refuse(Errc::conflict, "a node called " + name + " is in the cluster; give node_name another");
@@ -114,12 +121,32 @@ Reply approve(const Call& call, Tx& tx) {
   const auto node = NodeId::fresh();
   tx.query(kInsertNode, {node, name, request.text("reported_facts")});
   tx.query(kInsertMembership, {cluster, node, group, call.now});
-  store_capabilities(tx, node,
+  return {node, name};
+}
+
+Approved renew_node(const Call& call, Tx& tx, const Row& request, const std::string& id) {
+  for (const char* field : {"node_name", "group_id"}) {
+    if (call.has(field)) call.bad_field(field, "stays as it is: the request renews a node");
+  }
+  const Rows renewed = tx.query(kRenewNode, {id, request.text("reported_facts"), call.now});
+  if (renewed.empty()) refuse(Errc::conflict, "the node was revoked; reject the request");
+  return {require(NodeId::parse(id)), renewed[0].text("name")};
+}
+
+Reply approve(const Call& call, Tx& tx) {
+  const auto id = call.path_id<JoinRequestId>("id");
+  const Row request = lock_pending(call, tx);
+  const auto cluster = require(ClusterId::parse(request.text("cluster_id")));
+  const auto renews = request.text_or_none("renews_node_id");
+  const Approved approved =
+      renews ? renew_node(call, tx, request, *renews) : make_node(call, tx, request, cluster);
+  store_capabilities(tx, approved.node,
                      require(parse_capabilities(request.json("reported_capabilities").as_array())));
-  tx.query(kDecide, {id, "approved", call.person.id, call.now, node, std::nullopt});
+  tx.query(kDecide, {id, "approved", call.person.id, call.now, approved.node, std::nullopt});
   boost::json::object detail;
-  detail["node_id"] = node.str();
-  detail["node_name"] = name;
+  detail["node_id"] = approved.node.str();
+  detail["node_name"] = approved.name;
+  detail["renewal"] = renews.has_value();
   audit(tx, Actor::of(call.person), cluster.str(), {"join_request.approved", id.str()}, detail,
         call.now);
   return json_reply(200, to_json(tx.query(kGet, {id})[0]));
@@ -156,7 +183,7 @@ void add_join_request_routes(std::vector<Route>& routes) {
   Route yes{"POST",
             "/v1/join-requests/{id}/approve",
             Who::owner,
-            "Make the node a member",
+            "Make the machine a node, or renew the node",
             {{200, "JoinRequest"}, 404, 409},
             approve,
             {text_field("node_name", 1, 100, Need::optional), optional_text("group_id", 40)}};

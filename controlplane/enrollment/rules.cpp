@@ -65,13 +65,24 @@ Status check_redemption(const JoinTokenState& token, const std::vector<std::stri
 Result<KeyVerdict> judge_key(const std::optional<KnownKey>& known, std::string_view token_id,
                              std::string_view node_name) {
   if (!known) return KeyVerdict::new_request;
-  if (known->node_revoked) {
+  if (known->holder == KnownKey::Holder::revoked) {
     return fail(Errc::forbidden,
                 "the node with this key was revoked; remove its state and enroll with a new key");
   }
-  const bool same = known->token_id == token_id && known->node_name == node_name;
-  if (same) return KeyVerdict::same_request;
-  if (known->rejected) return KeyVerdict::new_request;
+  using Request = KnownKey::Request;
+  const bool same = known->request != Request::none && known->token_id == token_id &&
+                    known->node_name == node_name;
+  const bool lapsed = known->holder == KnownKey::Holder::lapsed;
+  if (same && !(lapsed && known->request == Request::approved)) return KeyVerdict::same_request;
+  if (lapsed && known->request != Request::pending) return KeyVerdict::renewal;
+  if (known->request == Request::rejected && known->holder == KnownKey::Holder::nobody) {
+    return KeyVerdict::new_request;
+  }
+  if (known->request == Request::pending && known->node_name == node_name) {
+    return fail(Errc::conflict,
+                "a request with this key and another join token waits for a decision; an owner "
+                "decides it first (rapctl join-request list)");
+  }
   return fail(Errc::conflict,
               "another node or request already uses this key; each node makes its own: remove the "
               "copied state and enroll again");

@@ -38,15 +38,19 @@ Status check_redemption(const JoinTokenState& token, const std::vector<std::stri
 
 // What is already known about the public key that a request brings.
 struct KnownKey {
-  std::string token_id;   // of the request that brought it first
+  std::string token_id;   // of the last request that brought it
   std::string node_name;  // as it called itself then
-  bool rejected = false;
-  bool node_revoked = false;
+  enum class Request { none, pending, approved, rejected } request = Request::none;
+  // The node that has the key, if any. `lapsed`: its last certificate has ended, and no approval
+  // waits to be fetched.
+  enum class Holder { nobody, node, lapsed, revoked } holder = Holder::nobody;
 };
-enum class KeyVerdict { same_request, new_request };
-// The same key with the same token and name is the same request, again. `forbidden` for the key of
-// a revoked node; `conflict` for a key that another request or node holds: two nodes never share
-// one.
+// `renewal`: a new request, but of a node that exists.
+enum class KeyVerdict { same_request, new_request, renewal };
+// The same key with the same token and name is the same request, again, until the certificate that
+// came of it has ended: from then on the node must redeem a good token and be approved anew.
+// `forbidden` for the key of a revoked node; `conflict` for a key that another request or node
+// holds: two nodes never share one.
 Result<KeyVerdict> judge_key(const std::optional<KnownKey>& known, std::string_view token_id,
                              std::string_view node_name);
 

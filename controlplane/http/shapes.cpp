@@ -143,6 +143,7 @@ const std::vector<Shape>& all_shapes() {
         {"reviewed_by_user_id", "string?"},
         {"rejection_reason", "string?"},
         {"node_id", "string?"},
+        {"renews_node_id", "string?"},
         {"reviewed_at", "time?"}}},
       {"EnrollmentPending", {{"join_request_id", "string"}, {"status", "pending"}}},
       {"EnrollmentApproved",

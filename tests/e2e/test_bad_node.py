@@ -1,5 +1,6 @@
 """Bad input to a running node: clocks, certificates, metadata and local sockets. What runs goes on; it says why."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import subprocess
 from devtools import story
 from devtools.api import Api, ApiError
 from devtools.node import Node
-from devtools.process import descendants_of, wait_until
+from devtools.process import Process, descendants_of, wait_until
 from tests.e2e.shared import EndToEnd
 
 GARBAGE_CONNECTIONS = 10_000
@@ -200,6 +201,87 @@ class Certificates(NodeTest):
             except OSError as e:  # refused in the handshake
                 self.assertRegex(str(e).lower(), "unknown ca|alert|reset|eof|closed")
         wait_until(lambda: self.platform.node.seen()["last_heartbeat_at"] != beat, 20, "the real node goes on")
+
+
+class ExpiredCertificate(NodeTest):
+    """A node that nobody turned on for more than a day, on clocks that are right everywhere."""
+
+    LATER = "+25h"
+
+    @contextlib.contextmanager
+    def later_control_plane(self):
+        self.platform.control.stop()
+        argv = [self.platform.bin / "rap-control-plane", "serve", "--config", self.platform.control_config]
+        log = self.platform.logs / "control-plane-later.log"
+        later = Process("a day later: control plane", [*clock(self.LATER), *argv], log)
+        api = Api(self.platform.url, str(self.platform.ca_file))
+
+        def login():
+            try:
+                return api.login(self.platform.owner, self.platform.password)
+            except OSError:
+                return None
+        try:
+            wait_until(login, 40, "a login a day later", log)
+            yield api
+        finally:
+            later.stop()
+            self.platform.start_control()
+            self.platform.node.wait_online()
+
+    def test_renews_with_the_same_key_while_the_agent_runs(self):
+        node = Node(self.platform, "sleeper").join()
+        self.addCleanup(node.stop)
+        key = json.loads((node.folder / "state" / "identity.json").read_text())["key_pem"]
+        again = subprocess.run(node.agent("enroll", "--config", node.config, "--token-file", node.token_file),
+                               capture_output=True, text=True)
+        self.assertIn("already enrolled", again.stdout)
+        node.process.stop()
+        with self.later_control_plane() as api:
+            self.a_day_later(node, api)
+        self.assertEqual(json.loads((node.folder / "state" / "identity.json").read_text())["key_pem"], key)
+
+    def a_day_later(self, node, api):
+        node.wrapper = clock(self.LATER)
+        asked = subprocess.run(node.agent("status", "--config", node.config), capture_output=True, text=True)
+        self.assertIn("rap-node-agent enroll --token-file", asked.stderr)
+        node.start()
+        status = lambda: json.loads(subprocess.run(node.agent("status", "-o", "json", "--config", node.config),
+                                                   capture_output=True, text=True).stdout or "null")
+        seen = wait_until(status, 20, "the agent to answer", node.log)
+        self.assertEqual(seen["state"], "degraded")
+        self.assertIn("rap-node-agent enroll --token-file", seen["detail"])
+        ready = subprocess.run(node.agent("status", "--check", "ready", "--config", node.config), capture_output=True,
+                               text=True)
+        self.assertEqual(ready.returncode, 1)
+        self.assertIn("enroll --token-file", ready.stdout)
+
+        # The token of the first day brings nothing, however much the key fits.
+        old = subprocess.run(node.agent("enroll", "--config", node.config, "--token-file", node.token_file),
+                             capture_output=True, text=True)
+        self.assertEqual(old.returncode, 1, old)
+        self.assertRegex(old.stderr, "expired|used as often")
+
+        made = api.post(f"/v1/clusters/{self.platform.cluster_id}/join-tokens",
+                        {"ttl_s": 600, "max_uses": 1, "scope": {}})
+        self.platform.write_secret(node.token_file, made["token"][:-43] + "A" * 43)
+        foreign = subprocess.run(node.agent("enroll", "--config", node.config, "--token-file", node.token_file),
+                                 capture_output=True, text=True)
+        self.assertIn("another installation", foreign.stderr)
+        self.platform.write_secret(node.token_file, made["token"])
+        enroll = Process("sleeper: enroll again", node.agent("enroll", "--config", node.config, "--token-file",
+                                                             node.token_file), self.platform.logs / "sleeper-2.log")
+        self.addCleanup(enroll.stop)
+        path = f"/v1/clusters/{self.platform.cluster_id}/join-requests?status=pending"
+        request = wait_until(lambda: next((r for r in api.items(path) if r["renews_node_id"] == node.id), None), 20,
+                             "the request to renew", enroll.log)
+        self.assertEqual(api.post(f"/v1/join-requests/{request['id']}/approve", {})["node_id"], node.id)
+        wait_until(lambda: not enroll.alive(), 20, "the end of enroll", enroll.log)
+        self.assertEqual(enroll.popen.returncode, 0)
+        # The agent that runs takes it up by itself.
+        wait_until(lambda: status()["control_plane"]["reached"] and not status()["certificate_trouble"], 40,
+                   "the renewed certificate in use", node.log)
+        wait_until(lambda: api.get(f"/v1/nodes/{node.id}")["presence"] == "online", 20, "a heartbeat", node.log)
 
 
 class LocalSockets(NodeTest):

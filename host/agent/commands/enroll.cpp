@@ -23,10 +23,6 @@ int report_failure(const Error& error, Output output) {
 }
 
 int enroll_command(const Config& config, EnrollOptions options, Output output) {
-  if (options.server.empty()) {
-    return report_failure({Errc::invalid, "name the control plane: --server https://host:port"},
-                          output);
-  }
   net::asio::io_context context(1);
   Result<EnrollOutcome> outcome = fail(Errc::internal, "enrollment did not end");
   std::exception_ptr fault;

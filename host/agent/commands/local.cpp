@@ -7,6 +7,7 @@
 #include "base/json.hpp"
 #include "host/agent/commands/commands.hpp"
 #include "host/agent/config/schema.hpp"
+#include "host/agent/control/enroll.hpp"
 #include "host/agent/node/capabilities.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/ops/unix_listener.hpp"
@@ -38,6 +39,10 @@ void print_status(const json::object& status) {
   std::printf("node       %s in %s\n", text_of(status, "node_id").c_str(),
               text_of(status, "cluster_id").c_str());
   std::printf("control    %s\n", text_of(status, "server").c_str());
+  if (const std::string ends = text_of(status, "certificate_expires"); !ends.empty()) {
+    const bool ended = !text_of(status, "certificate_trouble").empty();
+    std::printf("cert       %s %s\n", ended ? "ended" : "good until", ends.c_str());
+  }
   if (auto snapshot = json_object(status, "snapshot")) {
     const std::string stale = text_of(**snapshot, "stale");
     const std::string expires = text_of(**snapshot, "director_expires");
@@ -103,7 +108,17 @@ int status_command(const Config& config, Check check, Output output) {
     return answer->status == 200 ? 0 : 1;
   }
   auto answer = ask(config, "/v1/status");
-  if (!answer) return report_failure(answer.error(), output);
+  if (!answer) {
+    // What the files tell may be the reason, or the next thing to do.
+    Error error = answer.error();
+    const SystemTime now = RealClock().now();
+    if (auto identity = read_identity(StateLayout{config.state_dir}.identity())) {
+      if (const auto ended = certificate_ended(*identity, now)) {
+        error.detail += "; " + how_to_renew(*ended, now);
+      }
+    }
+    return report_failure(error, output);
+  }
   if (output == Output::json) {
     std::printf("%s", answer->body.c_str());
     return 0;

@@ -13,7 +13,6 @@
 
 #include "base/log.hpp"
 #include "host/agent/commands/commands.hpp"
-#include "host/agent/control/join_token.hpp"
 #include "host/agent/ops/routes.hpp"
 #include "host/agent/ops/unix_listener.hpp"
 #include "host/agent/run/agent.hpp"
@@ -46,16 +45,6 @@ void notify(const char* text) {
   notify("STOPPING=1");
   log::info("agent leaves", {{"reason", why}});
   std::quick_exit(0);
-}
-
-Result<ServerAddress> server_of(const Config& config, const Identity& identity) {
-  ServerAddress out;
-  out.base_url = config.server.empty() ? identity.server : config.server;
-  while (out.base_url.ends_with('/')) out.base_url.pop_back();
-  auto pin = parse_pin(identity.pin);
-  if (!pin) return fail(pin.error(), "identity");
-  out.pin = *pin;
-  return out;
 }
 
 int serve(const Config& config, Identity identity, const ServerAddress& server,

@@ -24,17 +24,20 @@ constexpr net::milliseconds kCallDeadline{20'000};
 constexpr net::milliseconds kPollInterval{2'000};  // a person decides: sooner helps nobody
 constexpr net::milliseconds kRetryInterval{5'000};
 
-// The key of an unfinished request for the same server goes on.
+// The key of an unfinished request for the same server goes on; that of a node, `own_key`, always.
 Result<PendingEnrollment> begin(const StateLayout& state, const std::string& server,
-                                const JoinToken& token) {
+                                const JoinToken& token, const std::string& own_key) {
   auto pending = read_pending(state.enrollment());
   if (!pending && pending.error().code != Errc::not_found) {
     return fail(pending.error(), "remove this damaged file and enroll again");
   }
-  const bool same_server = pending && pending->server == server;
-  if (same_server && pending->token_id == token.id) return pending;
+  const bool goes_on =
+      pending && pending->server == server && (own_key.empty() || pending->key_pem == own_key);
+  if (goes_on && pending->token_id == token.id) return pending;
   PendingEnrollment fresh;
-  fresh.key_pem = same_server ? pending->key_pem : net::generate_p256_key_pem();
+  fresh.key_pem = !own_key.empty() ? own_key
+                  : goes_on        ? pending->key_pem
+                                   : net::generate_p256_key_pem();
   fresh.server = server;
   fresh.token_id = token.id;
   // Before the key is used: a request whose key is lost could never be answered.
@@ -83,7 +86,8 @@ struct Request {
   PendingEnrollment pending;
   std::string pin_text;
   json::object body;
-  EnrollOptions::Wait wait;
+  EnrollOptions::Wait wait = EnrollOptions::Wait::yes;
+  std::optional<Identity> member;  // whose enrollment is renewed
 };
 
 net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Request& request,
@@ -95,7 +99,9 @@ net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Reques
     auto answer = co_await client.post("/v1/enroll", request.body, kCallDeadline);
     if (!answer && is_transient(answer.error()) && request.wait == EnrollOptions::Wait::yes) {
       if (!complained) {
-        progress("cannot reach " + server + " (" + answer.error().detail + "); trying again");
+        progress("cannot reach " + server + " (" + answer.error().detail +
+                 "); trying again every 5 s. Is rap-control-plane running there, and may this host "
+                 "connect to it? Ctrl-C gives up; nothing is lost");
       }
       complained = true;
       co_await net::sleep_for(kRetryInterval);
@@ -113,10 +119,15 @@ net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Reques
       const std::string text = json::serialize(*answer);
       auto identity = accept_approval(text, request.pending, request.pin_text, RealClock().now());
       if (!identity) co_return fail(std::move(identity.error()));
+      if (request.member && (identity->node_id != request.member->node_id ||
+                             identity->cluster_id != request.member->cluster_id)) {
+        co_return fail(Errc::mismatch, "the approval is for another node, " + identity->node_id);
+      }
       if (Status stored = store_identity(request.state, *identity); !stored) {
         co_return fail(std::move(stored.error()));
       }
-      progress("enrolled as " + identity->node_id + " in " + identity->cluster_id);
+      progress((request.member ? "renewed " : "enrolled as ") + identity->node_id + " in " +
+               identity->cluster_id);
       co_return EnrollOutcome::enrolled;
     }
     if (status != "pending") co_return fail(Errc::malformed, "unknown answer to the join request");
@@ -151,12 +162,26 @@ Status check_node_certificate(const Identity& identity, SystemTime now) {
   Status chain = net::verify_chain(certificate->der, {}, identity.cluster_ca_pem,
                                    net::CertificateUse::client, now);
   if (!chain && chain.error().code == Errc::expired) {
-    return fail(Errc::expired,
-                "the certificate is valid from " + to_rfc3339(certificate->not_before) + " to " +
-                    to_rfc3339(certificate->not_after) + " but the clock of this host says " +
-                    to_rfc3339(now) + "; set the clock, or enroll anew when it is right");
+    return fail(Errc::expired, certificate->not_after <= now
+                                   ? how_to_renew(certificate->not_after, now)
+                                   : "the certificate is valid from " +
+                                         to_rfc3339(certificate->not_before) +
+                                         " but the clock of this host says " + to_rfc3339(now) +
+                                         "; set the clock");
   }
   return chain;
+}
+
+std::optional<SystemTime> certificate_ended(const Identity& identity, SystemTime now) {
+  auto certificate = net::parse_certificate_pem(identity.certificate_pem);
+  if (!certificate || certificate->not_after > now) return std::nullopt;
+  return certificate->not_after;
+}
+
+std::string how_to_renew(SystemTime ended, SystemTime now) {
+  return "the node certificate ended " + to_rfc3339(ended) + "; if the clock of this host (" +
+         to_rfc3339(now) +
+         ") is right, run with a new join token: rap-node-agent enroll --token-file FILE";
 }
 
 Result<Identity> accept_approval(std::string_view answer_json, const PendingEnrollment& pending,
@@ -191,31 +216,54 @@ net::Task<Result<EnrollOutcome>> enroll(const Config& config, EnrollOptions opti
   if (Status made = make_directories(state, {config.run_dir}); !made) {
     co_return fail(std::move(made.error()));
   }
+  Request request;
+  request.state = state;
+  request.wait = options.wait;
   auto identity = read_identity(state.identity());
-  if (identity) {
-    progress("already enrolled as " + identity->node_id + " in " + identity->cluster_id);
-    co_return EnrollOutcome::already_enrolled;
+  if (!identity && identity.error().code != Errc::not_found) {
+    co_return fail(std::move(identity.error()));
   }
-  if (identity.error().code != Errc::not_found) co_return fail(std::move(identity.error()));
-  auto lock = lock_state(state);
+  Result<Fd> lock = Fd();
+  if (identity) {
+    const auto ended = certificate_ended(*identity, RealClock().now());
+    if (!ended) {
+      progress("already enrolled as " + identity->node_id + " in " + identity->cluster_id);
+      co_return EnrollOutcome::already_enrolled;
+    }
+    progress("the certificate of " + identity->node_id + " ended " + to_rfc3339(*ended) +
+             "; asking for another with the same key");
+    request.member = std::move(*identity);
+    if (options.server.empty()) options.server = request.member->server;
+  } else {
+    // Not for a renewal: a running agent holds the lock, keeps the sessions, and takes the identity
+    // from the disk when it is there.
+    lock = lock_state(state);
+  }
   if (!lock) co_return fail(std::move(lock.error()));
+  if (options.server.empty()) {
+    co_return fail(Errc::invalid, "name the control plane: --server https://host:port");
+  }
 
   auto text = read_text_file(options.token_file, kTokenBytesMax);
   if (!text) co_return fail(text.error(), "join token");
   auto token = parse_join_token(*text);
   if (!token) co_return fail(std::move(token.error()));
+  if (request.member && request.member->pin != token->pin_text) {
+    co_return fail(Errc::mismatch,
+                   "the join token is of another installation than this node; to move the host "
+                   "there, end it here (rap-node-agent stop --all) and remove " +
+                       state.root.string());
+  }
   while (options.server.ends_with('/')) options.server.pop_back();
-  auto pending = begin(state, options.server, *token);
+  auto pending =
+      begin(state, options.server, *token, request.member ? request.member->key_pem : "");
   if (!pending) co_return fail(std::move(pending.error()));
   auto csr = net::make_csr_pem(pending->key_pem, options.node_name);
   if (!csr) co_return fail(std::move(csr.error()));
 
-  Request request;
-  request.state = state;
   request.pending = std::move(*pending);
   request.pin_text = token->pin_text;
   request.body = request_body(config, options.node_name, std::string(trim(*text)), *csr);
-  request.wait = options.wait;
   wipe(*text);
 
   ControlClient client(co_await net::asio::this_coro::executor);

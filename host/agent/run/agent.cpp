@@ -160,7 +160,8 @@ void Agent::note_contact(const Status& status) {
   control_state_.reached = false;
   control_state_.trouble = text;
   control_state_.clock_suspect = status.error().code == Errc::expired;
-  if (control_state_.clock_suspect) {
+  // A certificate that has ended by this host's own clock is no sign that the clock is wrong.
+  if (control_state_.clock_suspect && !certificate_trouble()) {
     node_events_.report(NodeEventKind::clock_wrong, "clock", text);
   }
 }
@@ -422,60 +423,6 @@ net::Task<void> Agent::heartbeat_loop() {
     const auto pause = std::min<net::milliseconds>(*sent, seconds(1));
     co_await net::sleep_for(pause);
     co_await beat_now_.wait_for(*sent - pause);
-  }
-}
-
-// ---- certificate
-
-net::Task<Status> Agent::renew_certificate() {
-  auto csr = net::make_csr_pem(identity_.key_pem, identity_.node_id);
-  if (!csr) co_return fail(std::move(csr.error()));
-  const json::object body{{"csr_pem", *csr}};
-  auto answer = co_await control_.post("/v1/node/certificate", body, kCallDeadline);
-  if (!answer) co_return fail(std::move(answer.error()));
-  const json::object* object = answer->if_object();
-  auto pem = object ? json_string_or_none(*object, "certificate_pem") : std::nullopt;
-  if (!pem) co_return fail(Errc::malformed, "certificate: want certificate_pem");
-  Identity next = identity_;
-  next.certificate_pem = std::move(*pem);
-  if (Status good = check_node_certificate(next, RealClock().now()); !good) co_return good;
-  // On disk before in use: after a crash the old one is still good for half its life.
-  if (Status written = write_identity(context_.state.identity(), next); !written) co_return written;
-  identity_ = std::move(next);
-  if (Status ready = control_.connect_to(server_, tls_identity()); !ready) co_return ready;
-  configure_listener();
-  co_return Status();
-}
-
-net::Task<void> Agent::rotation_loop() {
-  Backoff backoff(seconds(10), seconds(600));
-  while (true) {
-    auto certificate = net::parse_certificate_pem(identity_.certificate_pem);
-    if (!certificate) {
-      log::error("own certificate does not parse", {{"detail", certificate.error().text()}});
-      co_return;
-    }
-    // At half life, give or take a twentieth, so that nodes that joined together do not renew
-    // together.
-    const auto life = certificate->not_after - certificate->not_before;
-    const auto jitter = life / 20 * (random_bytes(1).front() - 128) / 128;
-    const auto due = certificate->not_before + life / 2 + jitter;
-    const auto wait = std::chrono::duration_cast<net::milliseconds>(due - RealClock().now());
-    // Looks at the clock again every hour: a host that slept has another time now.
-    if (wait > net::milliseconds(0)) {
-      co_await net::sleep_for(std::min<net::milliseconds>(wait, std::chrono::hours(1)));
-      continue;
-    }
-    Status renewed = co_await renew_certificate();
-    if (renewed) {
-      ++context_.counters.certificates_renewed;
-      log::info("certificate renewed");
-      backoff.reset();
-      continue;
-    }
-    log::warn("certificate not renewed", {{"detail", renewed.error().text()}});
-    const auto pause = backoff.next(random_bytes(1).front() * 7919u);
-    co_await net::sleep_for(pause);
   }
 }
 

@@ -29,6 +29,9 @@ struct ControlState {
   std::int64_t desired_seq = 0;
 };
 
+// Where the control plane is: the configuration's word before that of the enrollment.
+Result<ServerAddress> server_of(const Config& config, const Identity& identity);
+
 class Agent {
  public:
   Agent(Context& context, Identity identity, ServerAddress server, HostAbilities abilities,
@@ -46,6 +49,8 @@ class Agent {
   // nullopt: fine; otherwise why not.
   std::optional<std::string> not_ready() const;
   std::optional<std::string> not_started() const;
+  // Since when this node may do nothing new, and which command helps.
+  std::optional<std::string> certificate_trouble() const;
   // Since when, and why, what is in force is not confirmed any more; it stays in force.
   std::optional<std::string> stale() const;
 
@@ -56,6 +61,10 @@ class Agent {
   net::Task<void> rotation_loop();
   net::Task<Result<std::chrono::milliseconds>> send_heartbeat();
   net::Task<Status> renew_certificate();
+  Status use_identity(Identity next);
+  // `enroll` runs beside an agent whose certificate has ended: true when it left a good one.
+  bool take_enrollment();
+  net::Task<void> wait_for_enrollment(net::milliseconds longest);
   net::Task<bool> sync(SyncInput::Scope scope);
   // What of a sync, of the workloads and of the sandbox belongs into the audit log.
   void tell_refused(const SyncOutput& output);

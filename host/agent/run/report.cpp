@@ -18,6 +18,7 @@ std::optional<std::string> Agent::not_started() const {
 }
 
 std::optional<std::string> Agent::not_ready() const {
+  if (auto reason = certificate_trouble()) return reason;
   if (auto reason = not_started()) return reason;
   if (applied_->membership.status != NodeStatus::active) return "the node is not active";
   if (listener_->state() != WorkloadState::running) return "listener: " + listener_->detail();
@@ -102,6 +103,7 @@ json::object Agent::status() const {
           {"node_id", identity_.node_id},
           {"cluster_id", identity_.cluster_id},
           {"certificate_expires", certificate ? to_rfc3339(certificate->not_after) : ""},
+          {"certificate_trouble", certificate_trouble().value_or("")},
           {"server", server_.base_url},
           {"control_plane",
            {{"reached", control_state_.reached},
@@ -159,6 +161,9 @@ std::string Agent::metrics() const {
   gauge("control_plane_reached", control_state_.reached ? 1 : 0);
   gauge("clock_difference_seconds", control_state_.clock_difference_s);
   gauge("clock_suspect", control_state_.clock_suspect ? 1 : 0);
+  if (auto certificate = net::parse_certificate_pem(identity_.certificate_pem)) {
+    gauge("certificate_expires_seconds", to_unix_seconds(certificate->not_after));
+  }
   gauge("snapshot_stale", stale() ? 1 : 0);
   // The age of what is known; -1: nothing was confirmed since this agent started.
   gauge("snapshot_age_seconds",

@@ -84,6 +84,60 @@ class Enrollment(PlaneTest):
         self.assertIn("unknown machine", problem["detail"])
         self.assertEqual(node.ask(self.token(cluster)["token"])["status"], "pending")
 
+    def let_certificates_end(self, node):
+        self.plane.admin_sql("update node_identities set certificate_not_after = now() - interval '1 s'"
+                             f" where node_id = '{node.id}'")
+
+    def test_a_node_whose_certificate_ended_renews_with_its_key(self):
+        """Neither the key alone nor the token that was used once brings it back; a new token and an owner do."""
+        cluster = self.cluster()
+        once = self.token(cluster, max_uses=1)["token"]
+        node = Node(self.plane, self.slug("n"))
+        first = node.ask(once)
+        self.owner.post(f"/v1/join-requests/{first['join_request_id']}/approve", {})
+        node.take(node.ask(once))
+        self.refused(409, "conflict", node.ask, self.token(cluster)["token"])  # its certificate is in force
+        self.let_certificates_end(node)
+        self.assertIn("rap-node-agent enroll", self.refused(401, "expired", node.beat)["detail"])
+        self.refused(403, "exhausted", node.ask, once)
+        self.refused(409, "conflict", node.ask, self.token(self.cluster())["token"])
+
+        rejected = self.token(cluster)["token"]
+        request = node.ask(rejected)["join_request_id"]
+        self.owner.post(f"/v1/join-requests/{request}/reject", {"reason": "who is that"})
+        self.assertIn("who is that", self.refused(403, "forbidden", node.ask, rejected)["detail"])
+
+        token = self.token(cluster)["token"]
+        again = node.ask(token)
+        self.assertEqual(again["status"], "pending")
+        self.assertEqual(node.ask(token), again)
+        shown = self.owner.get(f"/v1/join-requests/{again['join_request_id']}")
+        self.assertEqual((shown["renews_node_id"], shown["status"]), (node.id, "pending"))
+        approve = lambda body: self.owner.post(f"/v1/join-requests/{again['join_request_id']}/approve", body)
+        self.refused(400, "invalid", approve, {"node_name": "another"})
+        self.assertEqual(approve({})["node_id"], node.id)
+        answer = node.ask(token)
+        self.assertEqual((answer["status"], answer["node_id"]), ("approved", node.id))
+        self.assertEqual(node.ask(token)["certificate_pem"], answer["certificate_pem"])
+        node.take(answer).beat()
+        self.assertEqual([n["id"] for n in self.owner.items(f"/v1/nodes?cluster_id={cluster}")], [node.id])
+
+    def test_a_disabled_node_stays_so_and_a_revoked_one_does_not_renew(self):
+        cluster = self.cluster()
+        node = self.node(cluster)
+        self.owner.post(f"/v1/nodes/{node.id}/disable", {})
+        self.let_certificates_end(node)
+        token = self.token(cluster)["token"]
+        request = node.ask(token)["join_request_id"]
+        self.owner.post(f"/v1/join-requests/{request}/approve", {})
+        node.take(node.ask(token))
+        self.assertEqual(self.owner.get(f"/v1/nodes/{node.id}")["status"], "disabled")
+        self.let_certificates_end(node)
+        request = node.ask(self.token(cluster)["token"])["join_request_id"]
+        self.owner.post(f"/v1/nodes/{node.id}/revoke", {"reason": "stolen"})
+        self.refused(409, "conflict", self.owner.post, f"/v1/join-requests/{request}/approve", {})
+        self.refused(403, "forbidden", node.ask, self.token(cluster)["token"])
+
     def test_rotation_and_revocation(self):
         cluster = self.cluster()
         node = self.node(cluster)

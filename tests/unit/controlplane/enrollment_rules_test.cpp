@@ -62,16 +62,41 @@ TEST(JoinToken, EachReasonIsItsOwn) {
 
 TEST(JoinKey, TwoNodesNeverShareOne) {
   EXPECT_EQ(*judge_key(std::nullopt, "jtk_1", "a"), KeyVerdict::new_request);
-  const KnownKey known{"jtk_1", "a", false, false};
+  using Request = KnownKey::Request;
+  using Holder = KnownKey::Holder;
+  const KnownKey known{"jtk_1", "a", Request::approved, Holder::node};
   EXPECT_EQ(*judge_key(known, "jtk_1", "a"), KeyVerdict::same_request);
   EXPECT_EQ(judge_key(known, "jtk_1", "b").error().code, Errc::conflict);
   EXPECT_EQ(judge_key(known, "jtk_2", "a").error().code, Errc::conflict);
-  const KnownKey rejected{"jtk_1", "a", true, false};
+  const KnownKey by_rotation{"", "", Request::none, Holder::node};
+  EXPECT_EQ(judge_key(by_rotation, "", "").error().code, Errc::conflict);
+  const KnownKey rejected{"jtk_1", "a", Request::rejected, Holder::nobody};
   EXPECT_EQ(*judge_key(rejected, "jtk_1", "a"), KeyVerdict::same_request)
       << "told the reason again";
   EXPECT_EQ(*judge_key(rejected, "jtk_2", "a"), KeyVerdict::new_request);
-  const KnownKey revoked{"jtk_1", "a", false, true};
-  EXPECT_EQ(judge_key(revoked, "jtk_1", "a").error().code, Errc::forbidden);
+  for (const Request request : {Request::none, Request::pending, Request::approved}) {
+    const KnownKey revoked{"jtk_1", "a", request, Holder::revoked};
+    EXPECT_EQ(judge_key(revoked, "jtk_1", "a").error().code, Errc::forbidden);
+  }
+}
+
+TEST(JoinKey, ANodeWhoseCertificateEndedRenews) {
+  using Request = KnownKey::Request;
+  using Holder = KnownKey::Holder;
+  // The token that was good once is not good for ever: it is judged again.
+  const KnownKey approved{"jtk_1", "a", Request::approved, Holder::lapsed};
+  EXPECT_EQ(*judge_key(approved, "jtk_1", "a"), KeyVerdict::renewal);
+  EXPECT_EQ(*judge_key(approved, "jtk_2", "b"), KeyVerdict::renewal);
+  const KnownKey by_rotation{"", "", Request::none, Holder::lapsed};
+  EXPECT_EQ(*judge_key(by_rotation, "jtk_2", "a"), KeyVerdict::renewal);
+  const KnownKey waiting{"jtk_2", "a", Request::pending, Holder::lapsed};
+  EXPECT_EQ(*judge_key(waiting, "jtk_2", "a"), KeyVerdict::same_request);
+  EXPECT_EQ(judge_key(waiting, "jtk_3", "a").error().code, Errc::conflict);
+  const KnownKey rejected{"jtk_2", "a", Request::rejected, Holder::lapsed};
+  EXPECT_EQ(*judge_key(rejected, "jtk_2", "a"), KeyVerdict::same_request) << "told the reason";
+  EXPECT_EQ(*judge_key(rejected, "jtk_3", "a"), KeyVerdict::renewal);
+  const KnownKey lives{"jtk_2", "a", Request::rejected, Holder::node};
+  EXPECT_EQ(judge_key(lives, "jtk_3", "a").error().code, Errc::conflict);
 }
 
 TEST(Capabilities, NamesOrObjects) {
