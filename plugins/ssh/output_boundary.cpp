@@ -34,55 +34,6 @@ std::size_t OutputBoundary::cut_in_text(std::string_view text) {
   return from;
 }
 
-void OutputBoundary::step(unsigned char byte) {
-  if (byte == 0x18 || byte == 0x1a) {  // CAN and SUB end whatever it was
-    state_ = State::ground;
-    return;
-  }
-  switch (state_) {
-    case State::ground:
-      break;
-    case State::escape:
-      if (byte == '[') {
-        state_ = State::csi;
-      } else if (byte == ']' || byte == 'P' || byte == 'X' || byte == '^' || byte == '_') {
-        state_ = State::text_string;
-      } else if (byte >= 0x20 && byte < 0x30) {
-        state_ = State::intermediate;
-      } else if (byte >= 0x30) {
-        state_ = State::ground;
-      }
-      break;
-    case State::intermediate:
-      if (byte == 0x1b) {
-        state_ = State::escape;
-      } else if (byte >= 0x30) {
-        state_ = State::ground;
-      }
-      break;
-    case State::csi:
-      if (byte == 0x1b) {
-        state_ = State::escape;
-      } else if (byte >= 0x40) {
-        state_ = State::ground;
-      }
-      break;
-    case State::text_string:
-      if (byte == 0x07) state_ = State::ground;
-      if (byte == 0x1b) state_ = State::string_escape;
-      break;
-    case State::string_escape:
-      // ESC \ ends the string; any other ESC begins something new.
-      state_ = State::escape;
-      if (byte == '\\') {
-        state_ = State::ground;
-      } else if (byte != 0x1b) {
-        step(byte);
-      }
-      break;
-  }
-}
-
 std::size_t OutputBoundary::advance(std::string_view bytes) {
   std::size_t safe_at = 0;
   std::size_t at = 0;
@@ -95,24 +46,24 @@ std::size_t OutputBoundary::advance(std::string_view bytes) {
     if (--utf8_left_ == 0) safe_at = at;
   }
   while (at < bytes.size()) {
-    if (state_ == State::ground) {
+    if (state_ == EscapeState::ground) {
       const std::size_t escape = bytes.find(kEscape, at);
       if (escape == std::string_view::npos) {
         return std::max(safe_at, at + cut_in_text(bytes.substr(at)));
       }
       safe_at = escape;
-      state_ = State::escape;
+      state_ = EscapeState::escape;
       at = escape + 1;
     } else {
-      step(static_cast<unsigned char>(bytes[at++]));
-      if (state_ == State::ground) safe_at = at;
+      state_ = next_state(state_, static_cast<unsigned char>(bytes[at++]));
+      if (state_ == EscapeState::ground) safe_at = at;
     }
   }
   return safe_at;
 }
 
 void OutputBoundary::reset() {
-  state_ = State::ground;
+  state_ = EscapeState::ground;
   utf8_left_ = 0;
 }
 

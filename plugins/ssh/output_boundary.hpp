@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "escape_state.hpp"
+
 namespace rap::ssh {
 
 // A repaint may only be put between two complete things: not inside an escape sequence and not
@@ -16,18 +18,15 @@ class OutputBoundary {
   std::size_t advance(std::string_view bytes);
 
   // Whether the end of what was taken is safe.
-  bool safe() const { return state_ == State::ground && utf8_left_ == 0; }
+  bool safe() const { return state_ == EscapeState::ground && utf8_left_ == 0; }
 
   // The stream was cut here by force (CAN sent): start afresh.
   void reset();
 
  private:
-  enum class State { ground, escape, intermediate, csi, text_string, string_escape };
-
-  void step(unsigned char byte);
   std::size_t cut_in_text(std::string_view text);
 
-  State state_ = State::ground;
+  EscapeState state_ = EscapeState::ground;
   int utf8_left_ = 0;  // continuation bytes that must still come
 };
 

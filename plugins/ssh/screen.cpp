@@ -5,8 +5,6 @@
 #include <new>
 #include <utility>
 
-#include "utf8.hpp"
-
 namespace rap::ssh {
 namespace {
 
@@ -31,46 +29,6 @@ bool is_plain(std::string_view bytes) {
   return bad == 0;
 }
 
-// libvterm 0.1.4 has room for 16 parameters of a control sequence and does not look when more come.
-constexpr int kParametersMax = 16;
-
-// A control sequence that libvterm must not see.
-struct Harmful {
-  std::size_t length = 0;  // 0: harmless
-  int repeats = 0;         // of the last character, to be typed out instead
-  bool open = false;       // it goes on after the end of what is there
-};
-
-// What libvterm understands is far shorter; something longer is hostile.
-constexpr std::size_t kSequenceMax = 256;
-
-// About the sequence at the start of `bytes`, an ESC. Three kinds are harmful: with too many
-// parameters; with bytes above DEL, which no terminal reads the same way; and CSI b, which libvterm
-// 0.1.4 does for ever when the last character has no width, by a notion of "last" that nobody
-// outside can follow. Like libvterm it reads past control characters and DEL.
-Harmful harmful_sequence(std::string_view bytes) {
-  std::size_t at = 1;
-  const auto byte = [&] { return static_cast<unsigned char>(bytes[at]); };
-  const auto aborts = [&] { return byte() == 0x1b || byte() == 0x18 || byte() == 0x1a; };
-  while (at < bytes.size() && (byte() < 0x30 || byte() == 0x7f) && !aborts()) ++at;
-  if (at == bytes.size()) return {at, 0, true};
-  if (byte() > 0x7f) return {at};
-  if (byte() != '[') return {};
-  int separators = 0;
-  int number = 0;
-  for (++at; at < bytes.size() && (byte() < 0x40 || byte() == 0x7f) && !aborts(); ++at) {
-    if (byte() == ';' || byte() == ':') ++separators;
-    const bool digit = byte() >= '0' && byte() <= '9';
-    if (digit && separators == 0) number = std::min(number * 10 + (byte() - '0'), 10'000);
-  }
-  if (at == bytes.size()) return {at, 0, true};
-  if (byte() > 0x7f) return {at};
-  const bool ends = !aborts();
-  const bool repeats = ends && bytes[at] == 'b';
-  if (separators < kParametersMax && !repeats) return {};
-  return {ends ? at + 1 : at, repeats ? std::max(number, 1) : 0};
-}
-
 }  // namespace
 
 ScreenSize clamp_size(std::uint32_t cols, std::uint32_t rows) {
@@ -91,11 +49,10 @@ struct ScreenCallbacks {
     if (pos.row < 0 || pos.row >= g.rows() || pos.col < 0 || pos.col >= g.cols()) return 1;
     Cell* cells = g.line(pos.row);
     Cell& cell = cells[pos.col];
-    // libvterm 0.1.4 passes on -1 for characters that are none, as U+008E: before the line's start.
-    const int width = std::clamp(info->width, 1, 2);
-    s.last_character_ = info->width > 0 ? info->chars[0] : 0;
+    const int width = std::clamp(info->width, 1, 2);  // 0: a mark without a letter
     int i = 0;
     for (; i < VTERM_MAX_CHARS_PER_CELL && info->chars[i] != 0; ++i) cell.chars[i] = info->chars[i];
+    if (i == VTERM_MAX_CHARS_PER_CELL && info->chars[i] != 0) s.filter_.too_many_marks();
     std::fill(cell.chars + i, std::end(cell.chars), 0u);
     cell.pen = s.pen_;
     cell.width = static_cast<std::uint8_t>(width);
@@ -218,7 +175,9 @@ struct ScreenCallbacks {
     const int dropped = drop(s.primary_, alternate ? 0 : cursor.row + 1);
     s.primary_.resize(rows, cols, dropped, blank);
     s.alternate_.resize(rows, cols, 0, blank);
-    if (!alternate && delta) delta->row -= dropped;
+    // Blank lines below the cursor count as used while they hold colour: never above the first row,
+    // which libvterm 0.1.4 does not look after.
+    if (!alternate && delta) delta->row -= std::min(dropped, cursor.row);
     return 1;
   }
 
@@ -264,7 +223,10 @@ Screen::Screen(ScreenSize size)
       vterm_(vterm_new(size_.rows, size_.cols), vterm_free),
       pen_(default_pen()),
       primary_(size_.rows, size_.cols, pen_),
-      alternate_(size_.rows, size_.cols, pen_) {
+      alternate_(size_.rows, size_.cols, pen_),
+      filter_(size_.cols, size_.rows, [this](std::string_view bytes) {
+        vterm_input_write(vterm_.get(), bytes.data(), bytes.size());
+      }) {
   if (!vterm_) throw std::bad_alloc();
   vterm_set_utf8(vterm_.get(), 1);
   vterm_output_set_callback(vterm_.get(), ScreenCallbacks::reply, this);
@@ -294,43 +256,12 @@ void Screen::feed(std::string_view bytes) {
   if (bytes.size() >= kSkipMin) {
     const std::string_view tail = visible_tail(bytes);
     if (tail.size() < bytes.size()) {
-      interpret("\r\n");
+      filter_.feed("\r\n");
       bytes = tail;
     }
   }
   if (plain_since_check_) plain_since_check_ = bytes.find('\033') == std::string_view::npos;
-  interpret(bytes);
-}
-
-// Leaves out sequences that libvterm cannot hold; nothing that a terminal understands is that long.
-void Screen::interpret(std::string_view bytes) {
-  std::string joined;
-  if (!unfinished_.empty()) {
-    joined = std::exchange(unfinished_, {}).append(bytes);
-    bytes = joined;
-  }
-  std::size_t from = 0;
-  for (std::size_t at = bytes.find('\033'); at != std::string_view::npos;
-       at = bytes.find('\033', at)) {
-    const Harmful harmful = harmful_sequence(bytes.substr(at));
-    if (harmful.length > 0) {
-      vterm_input_write(vterm_.get(), bytes.data() + from, at - from);
-      // The ESC that is left out would have ended what came before it.
-      vterm_input_write(vterm_.get(), "\x18", 1);
-      repeat_last(harmful.repeats);
-      from = at + harmful.length;
-      if (harmful.open && harmful.length <= kSequenceMax) unfinished_ = bytes.substr(at);
-    }
-    at += std::max<std::size_t>(harmful.length, 1);
-  }
-  vterm_input_write(vterm_.get(), bytes.data() + from, bytes.size() - from);
-}
-
-void Screen::repeat_last(int times) {
-  if (last_character_ == 0) return;
-  std::string text;
-  for (int i = 0; i < std::min(times, size_.cols); ++i) append_utf8(text, last_character_);
-  vterm_input_write(vterm_.get(), text.data(), text.size());
+  filter_.feed(bytes);
 }
 
 // The part of `bytes` that alone decides what the screen looks like afterwards; often all of it.
@@ -389,6 +320,7 @@ void Screen::resize(ScreenSize size) {
   reset_margins();
   size_ = wanted;
   plain_since_check_ = false;
+  filter_.resize(size_.cols, size_.rows);
   vterm_set_size(vterm_.get(), size_.rows, size_.cols);
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "grid.hpp"
+#include "terminal_filter.hpp"
 
 namespace rap::ssh {
 
@@ -71,8 +72,6 @@ class Screen {
   std::string ask(std::string_view question);
   bool mode_set(int dec_mode);
   void feed(std::string_view bytes);
-  void interpret(std::string_view bytes);
-  void repeat_last(int times);
   void reset_margins();
   bool scrolls_whole_screen();
   std::string_view visible_tail(std::string_view bytes);
@@ -83,13 +82,12 @@ class Screen {
   Pen pen_;
   Grid primary_;
   Grid alternate_;
+  TerminalFilter filter_;
   TerminalModes modes_;
   std::string title_;
   std::string backlog_;
   std::string replies_;
-  std::string unfinished_;            // a control sequence whose end has not come yet
-  std::uint32_t last_character_ = 0;  // that was put; 0: none that can be repeated
-  bool plain_since_check_ = false;    // no escape sequence since scrolls_whole_screen() looked
+  bool plain_since_check_ = false;  // no escape sequence since scrolls_whole_screen() looked
   bool scrolls_whole_ = false;
 };
 

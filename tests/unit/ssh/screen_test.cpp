@@ -285,7 +285,7 @@ TEST(Screen, LeavesOutSequencesWithTooManyParameters) {
   const std::string many(60, ';');
   for (const std::string& hostile :
        {"\033[" + many + "m", "\033[?" + many + "105r", "\033[" + std::string(40, ':') + "m",
-        "\033\r[" + many + "m", "\033\x7f[" + many + "m", "\033[1" + many + "\n" + many + "H",
+        "\033\a[" + many + "m", "\033\x7f[" + many + "m", "\033[1" + many + "\a" + many + "H",
         "\033]2;\033[" + many + "m", "\033[" + many}) {
     Screen screen({40, 10});
     screen.write("a" + hostile + "\030" + "b");
@@ -341,6 +341,27 @@ TEST(Screen, AMarginThatASmallerScreenLacksIsGone) {
   screen.resize({41, 1});
   screen.write("a\r\nb\r\nc");
   EXPECT_EQ(dump(screen).substr(0, 1), "c");
+}
+
+// libvterm 0.1.4 restores a cursor wherever it was.
+TEST(Screen, ARestoredCursorIsInsideASmallerScreen) {
+  for (const char* restore : {"\0338", "\033[?1048l", "\033[?1049l", "\033[u"}) {
+    Screen screen({90, 50});
+    screen.write("\033[50;90H\0337");
+    screen.resize({3, 2});
+    screen.write(std::string(restore) + "a");
+    EXPECT_EQ(dump(screen), "...\n..a\n") << testing::PrintToString(restore);
+  }
+}
+
+// Lines below the cursor stay when the screen gets shorter, but the cursor stays too.
+TEST(Screen, TheCursorIsNeverAboveTheFirstLine) {
+  Screen screen({4, 6});
+  screen.write("1\r\n2\r\n3\r\n4\r\n5\r\n6\033[1;2H");
+  screen.resize({4, 3});
+  EXPECT_EQ(screen.cursor().row, 0);
+  screen.write("x");
+  EXPECT_EQ(dump(screen), "4x..\n5...\n6...\n");
 }
 
 TEST(Screen, AnswersQuestionsForATerminalNobodyLooksAt) {
