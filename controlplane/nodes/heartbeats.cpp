@@ -17,23 +17,26 @@ constexpr std::size_t kWaitingMax = 20'000;
 // Telemetry need not survive a power cut; everything else waits for the disk.
 constexpr const char* kNoWait = "select set_config('synchronous_commit', 'off', true)";
 
-constexpr const char* kLog = R"sql(
-  insert into node_heartbeats (received_at, node_id, cluster_id, boot_id, sent_at, payload)
-  select received_at, node_id, cluster_id, boot_id, sent_at, payload::jsonb
-  from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
-    as h (received_at, node_id, cluster_id, boot_id, sent_at, payload)
-)sql";
-
-constexpr const char* kLatest = R"sql(
+// Log and latest state in one statement: each value is sent and parsed once, which is a third of
+// what PostgreSQL has to do for a heartbeat.
+constexpr const char* kStore = R"sql(
+  with h as materialized (
+    select node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
+           director_version, payload::jsonb as payload
+    from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[],
+                $6::text[], $7::text[], $8::bigint[], $9::text[])
+      as u (node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
+            director_version, payload)
+  ), logged as (
+    insert into node_heartbeats (received_at, node_id, cluster_id, boot_id, sent_at, payload)
+    select received_at, node_id, cluster_id, boot_id, sent_at, payload from h
+  )
   insert into node_heartbeat_latest
     (node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
      director_version, payload)
-  select h.node_id, h.cluster_id, h.boot_id, h.sent_at, h.received_at, h.agent_version,
-         h.mesh_endpoint, h.director_version, h.payload::jsonb
-  from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[],
-              $7::text[], $8::bigint[], $9::text[])
-    as h (node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
-          director_version, payload)
+  select node_id, cluster_id, boot_id, sent_at, received_at, agent_version, mesh_endpoint,
+         director_version, payload
+  from h
   on conflict (node_id) do update set
     cluster_id = excluded.cluster_id, boot_id = excluded.boot_id, sent_at = excluded.sent_at,
     received_at = excluded.received_at, agent_version = excluded.agent_version,
@@ -139,8 +142,7 @@ void store_heartbeats(Tx& tx, const std::vector<Heartbeat>& batch) {
   }
   tx.query(kNoWait);
   tx.enter(Scope::platform());
-  tx.query(kLog, {received, nodes, clusters, boots, sent, payloads});
-  tx.query(kLatest,
+  tx.query(kStore,
            {nodes, clusters, boots, sent, received, versions, endpoints, directors, payloads});
   store_workloads(tx, batch);
   store_sessions(tx, batch);
