@@ -309,6 +309,13 @@ void Connection::pump() {
   }
   user_.on_output_pause();
   if (phase_ != Phase::running) return;
+  if (taken == 0 && !drained && (ssh_get_poll_flags(session_) & SSH_WRITE_PENDING) != 0) {
+    // Without room nothing above lets libssh look at its socket, and it wants to hear after each
+    // packet that the next may go: unheard, the wish would wake the loop without end, and Ctrl-C
+    // could wait in its buffer. Of the second stream, which a terminal leaves empty: of the first
+    // one libssh would answer from its buffer. What this reads is bounded by the channel's window.
+    ssh_channel_poll(channel_, 1);
+  }
   if (drained) {
     check_end();
   } else if (user_.output_room() > 0) {

@@ -135,6 +135,24 @@ TEST_F(SshSessionTest, NothingIsLostWhenTheHostIsBusy) {
   EXPECT_NE(output.find(expected + "the-end\r\n"), std::string::npos);
 }
 
+TEST_F(SshSessionTest, SleepsWhileTheHostIsBusy) {
+  open();
+  host_.keep_frames = false;
+  host_.input("yes\r");
+  std::size_t most = 0;
+  // Long enough for some pauses to come right after the channel's window was extended.
+  for (int round = 0; round < 20; ++round) {
+    host_.busy_after = host_.terminal_bytes + 250'000;
+    host_.writable();
+    ASSERT_TRUE(host_.run([&] { return host_.terminal_bytes >= host_.busy_after; }));
+    host_.run([] { return false; }, std::chrono::milliseconds(20));
+    const std::size_t before = host_.io_calls;
+    host_.run([] { return false; }, std::chrono::milliseconds(30));
+    most = std::max(most, host_.io_calls - before);
+  }
+  EXPECT_LE(most, 10u);  // was thousands
+}
+
 TEST_F(SshSessionTest, RefusesAHostKeyThatIsNotListed) {
   const auto [code, why] = failure(options(sshd_->other_host_key()));
   EXPECT_EQ(code, RAP_E_DENIED);

@@ -220,6 +220,7 @@ void TestHost::turn(int wait_ms) {
     const auto found = watches_.find(entry.fd);
     if (entry.revents == 0 || found == watches_.end()) continue;
     const WatchEntry watch = found->second;
+    ++io_calls;
     watch.call(watch.user, entry.fd,
                (entry.revents & POLLIN ? RAP_IO_READ : 0u) |
                    (entry.revents & POLLOUT ? RAP_IO_WRITE : 0u) |

@@ -48,6 +48,7 @@ class TestHost {
   bool keep_frames = true;
   std::size_t busy_after = SIZE_MAX;  // bytes of terminal output until emit answers RAP_E_BUSY
   std::size_t terminal_bytes = 0;
+  std::size_t io_calls = 0;  // how often a watched descriptor woke the plugin
   std::vector<SeenFrame> frames;
   std::string output;   // of the terminal
   std::string control;  // the last control frame
