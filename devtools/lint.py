@@ -7,6 +7,7 @@ import sys
 from devtools.build import FOLDER, ROOT, build, jobs
 
 SOURCES = ("*.c", "*.cpp", "*.h", "*.hpp")
+DATABASE = FOLDER["release"] / "tidy"
 
 
 def git(*arguments):
@@ -24,7 +25,7 @@ def files(everything):
 
 
 def tidy(path):
-    done = subprocess.run(["clang-tidy-14", "-p", str(FOLDER["release"]), "--quiet", path], cwd=ROOT,
+    done = subprocess.run(["clang-tidy-14", "-p", str(DATABASE), "--quiet", path], cwd=ROOT,
                           capture_output=True, text=True)
     return path, done.returncode, done.stdout + "\n".join(
         line for line in done.stderr.splitlines() if "error:" in line)
@@ -43,6 +44,9 @@ def main(arguments):
     if not build():
         return 1
     listed = (FOLDER["release"] / "compile_commands.json").read_text()
+    DATABASE.mkdir(exist_ok=True)
+    # g++ compiles; clang-tidy reads the same command and refuses a flag that clang 14 does not know.
+    (DATABASE / "compile_commands.json").write_text(listed.replace(" -fno-gnu-unique", ""))
     sources = [n for n in names if n.endswith(".cpp") and f"{ROOT}/{n}" in listed]
     with concurrent.futures.ThreadPoolExecutor(int(jobs())) as pool:
         for path, status, text in pool.map(tidy, sources):
