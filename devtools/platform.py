@@ -135,6 +135,7 @@ class Platform:
         app = (f"host=127.0.0.1 port={self.postgres.port} user=rap_app password={app_password} dbname=rap")
         config = {
             "listen": f"127.0.0.1:{self.port}", "public_url": self.url, "data_dir": str(home / "data"),
+            "metrics": {"listen": "127.0.0.1:0"},
             "version_storage": str(self.storage),
             "postgres": {"admin_url": admin, "url": app}, "redis": {"url": self.redis.url}}
         self.control_config = home / "control-plane.yaml"
@@ -203,7 +204,14 @@ class Platform:
         wait_until(self._control_ready, READY_S, "the control plane", self.control.log)
 
     def write_env(self):
-        lines = [f'export PATH="{self.bin}:$PATH"', f'export RAP_CONFIG_DIR="{self.rapctl_dir}"']
+        pages = self.folder / "man" / "man1"  # where man looks below an entry of MANPATH
+        pages.mkdir(parents=True, exist_ok=True)
+        for page in (ROOT / "docs" / "man").glob("*.1"):
+            (pages / page.name).unlink(missing_ok=True)
+            (pages / page.name).symlink_to(page)
+        lines = [f'export PATH="{self.bin}:$PATH"', f'export RAP_CONFIG_DIR="{self.rapctl_dir}"',
+                 # The colon at the end of an otherwise empty MANPATH keeps the system's pages.
+                 f'export MANPATH="{pages.parent}:${{MANPATH:-}}"']
         (self.folder / "env").write_text("\n".join(lines) + "\n")
 
     def stop(self):

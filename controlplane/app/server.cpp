@@ -19,7 +19,7 @@
 #include "controlplane/db/migrate.hpp"
 #include "controlplane/director/director.hpp"
 #include "controlplane/http/api.hpp"
-#include "controlplane/metrics/metrics.hpp"
+#include "controlplane/metrics/endpoint.hpp"
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/nodes/heartbeats.hpp"
 #include "controlplane/pki/platform.hpp"
@@ -90,6 +90,7 @@ struct Server::Impl {
   net::TaskGroup tasks;
   std::optional<net::TlsServerContext> tls;
   std::unique_ptr<net::HttpServer> http;
+  std::unique_ptr<net::HttpServer> metrics_http;  // null when the configuration wants none
   std::unique_ptr<NotificationListener> listener;
 
   Task<void> load_authorities() {
@@ -199,6 +200,13 @@ Result<std::unique_ptr<Server>> Server::create(asio::any_io_executor executor, c
         return self->answer(request, peer);
       });
   impl->describe_metrics();
+  if (config.metrics_listen) {
+    auto metrics_listener = net::Listener::bind(executor, *config.metrics_listen);
+    if (!metrics_listener) {
+      return fail(metrics_listener.error(), "metrics.listen (another address, or \"\" for none)");
+    }
+    impl->metrics_http = make_metrics_server(executor, std::move(*metrics_listener), impl->metrics);
+  }
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -208,6 +216,10 @@ void Server::start() {
   impl_->tasks.spawn("heartbeats", impl_->heartbeats.run());
   impl_->tasks.spawn("maintenance", impl_->maintain());
   impl_->http->start();
+  if (impl_->metrics_http) {
+    impl_->metrics_http->start();
+    log::info("metrics", {{"address", impl_->metrics_http->local_address().text()}});
+  }
   log::info("serving",
             {{"address", impl_->http->local_address().text()}, {"url", impl_->config.public_url}});
 }
@@ -223,6 +235,7 @@ Task<void> Server::stop() {
   impl_->listener.reset();
   impl_->signals.wake_all();
   co_await impl_->http->drain(kDrainGrace);
+  if (impl_->metrics_http) co_await impl_->metrics_http->drain(net::milliseconds(0));
   impl_->heartbeats.stop();
   co_await impl_->tasks.drain(net::milliseconds(200));
   impl_->redis.stop();

@@ -96,6 +96,7 @@ Result<Config> parse_config(const std::string& yaml, const std::filesystem::path
   Config config;
   Status status;
   std::string listen = config.listen.text();
+  std::string metrics_listen = config.metrics_listen->text();
   {
     Section top(root, "", status);
     top.text("listen", listen);
@@ -108,6 +109,8 @@ Result<Config> parse_config(const std::string& yaml, const std::filesystem::path
     postgres.number("connections", config.postgres.connections, 1, 64);
     Section redis(top.child("redis"), "redis", status);
     redis.text("url", config.redis.url);
+    Section metrics(top.child("metrics"), "metrics", status);
+    metrics.text("listen", metrics_listen);
     Section logging(top.child("log"), "log", status);
     logging.text("level", config.log_level);
   }
@@ -115,6 +118,12 @@ Result<Config> parse_config(const std::string& yaml, const std::filesystem::path
   const auto address = net::parse_host_port(listen);
   if (!address) return fail(address.error(), "listen");
   config.listen = *address;
+  config.metrics_listen.reset();
+  if (!metrics_listen.empty()) {
+    auto parsed = net::parse_host_port(metrics_listen);
+    if (!parsed) return fail(parsed.error(), "metrics.listen");
+    config.metrics_listen = *parsed;
+  }
   if (config.public_url.empty()) config.public_url = "https://" + config.listen.text();
   if (!config.public_url.starts_with("https://") ||
       config.public_url.size() <= std::string_view("https://").size()) {
@@ -126,7 +135,7 @@ Result<Config> parse_config(const std::string& yaml, const std::filesystem::path
 
 Result<Config> load_config(const std::filesystem::path& path) {
   const auto text = read_text_file(path, kConfigMax);
-  if (!text) return fail(text.error(), path.string());
+  if (!text) return fail(text.error());  // it names the file
   auto config = parse_config(*text, std::filesystem::absolute(path).parent_path());
   if (!config) return fail(config.error(), path.string());
   if (auto done = replace_from_file("RAP_POSTGRES_URL_FILE", config->postgres.url); !done) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/net/tcp.hpp"
@@ -27,6 +28,8 @@ struct Config {
   std::filesystem::path version_storage;  // repository R as rap-sign writes it; may be empty
   PostgresConfig postgres;
   RedisConfig redis;
+  // Where /metrics is answered: plain HTTP, to whoever can connect. nullopt: nowhere.
+  std::optional<net::HostPort> metrics_listen = net::HostPort{"127.0.0.1", 9464};
   std::string log_level = "info";
 
   // "rap.example" of public_url.
@@ -42,6 +45,7 @@ struct Config {
 //   version_storage: /var/lib/rap/version-storage
 //   postgres: {admin_url: "...", url: "...", connections: 8}
 //   redis: {url: "unix:/run/redis/redis.sock"}
+//   metrics: {listen: 127.0.0.1:9464}
 //   log: {level: info}
 Result<Config> parse_config(const std::string& yaml, const std::filesystem::path& base);
 

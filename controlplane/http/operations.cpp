@@ -5,7 +5,6 @@
 #include "controlplane/db/database.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/http/shapes.hpp"
-#include "controlplane/metrics/metrics.hpp"
 #include "controlplane/redis/redis.hpp"
 
 namespace rap::cp {
@@ -46,13 +45,6 @@ net::Task<Reply> readyz(const Call& call) {
   body["status"] = !ready ? "not ready" : degraded ? "degraded" : "ready";
   body["checks"] = std::move(checks);
   co_return json_reply(ready ? 200 : 503, body);
-}
-
-net::Task<Reply> metrics(const Call& call) {
-  Reply reply;
-  reply.content_type = "text/plain; version=0.0.4";
-  reply.body = call.services->metrics.text();
-  co_return reply;
 }
 
 net::Task<Reply> openapi(const Call&) {
@@ -259,12 +251,6 @@ void add_operations_routes(std::vector<Route>& routes) {
                     "Can it answer, and if not, why",
                     {{200, "Readiness"}, {503, "Readiness"}},
                     TaskHandler(readyz)});
-  routes.push_back({"GET",
-                    "/metrics",
-                    Who::anyone,
-                    "Counters in Prometheus' text format",
-                    {{200, kTextMedia}},
-                    TaskHandler(metrics)});
   routes.push_back({"GET",
                     "/v1/openapi.json",
                     Who::anyone,

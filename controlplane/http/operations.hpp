@@ -1,4 +1,4 @@
-// /livez, /readyz, /metrics, /v1/openapi.json.
+// /livez, /readyz, /v1/openapi.json.
 #pragma once
 
 #include "controlplane/http/route.hpp"

@@ -27,7 +27,6 @@ struct Answer {
   Answer(unsigned code, std::string_view what = {}) : status(code), body(what) {}
 };
 inline constexpr std::string_view kJsonMedia = "application/json";
-inline constexpr std::string_view kTextMedia = "text/plain";
 inline constexpr std::string_view kBytesMedia = "application/octet-stream application/json";
 
 struct Route {

@@ -64,8 +64,7 @@ class Enrollment(PlaneTest):
         node = self.node(self.cluster())
 
         def conflicts():
-            text = self.plane.api().raw("GET", "/metrics")[2].decode()
-            return next(float(l.split()[1]) for l in text.splitlines() if l.startswith("rap_node_identity_conflicts "))
+            return self.plane.metrics()["rap_node_identity_conflicts"]
         before = conflicts()
         for boot in ("one", "one", "two"):  # a restart of the machine
             node.beat(boot_id=boot)

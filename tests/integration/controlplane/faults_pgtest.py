@@ -1,5 +1,6 @@
 """Parts that die and come back, and clients that speak no protocol."""
 
+import http.client
 import os
 import socket
 import time
@@ -38,6 +39,18 @@ class Faults(PlaneTest):
         self.plane.redis.start()
         wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", 15, "ready")
 
+    def test_metrics_are_told_only_where_the_configuration_says(self):
+        """The API, which everybody reaches, has none; the listener for them has nothing else and only loopback."""
+        self.assertEqual(self.plane.api().raw("GET", "/metrics")[0], 404)
+        self.assertIn("rap_redis_connected", self.plane.metrics())
+        for method, path in (("GET", "/livez"), ("GET", "/v1/clusters"), ("POST", "/metrics"), ("GET", "/metrics/x")):
+            connection = http.client.HTTPConnection("127.0.0.1", self.plane.metrics_port, timeout=10)
+            connection.request(method, path)
+            self.assertEqual(connection.getresponse().status, 404, path)
+            connection.close()
+        with socket.socket() as elsewhere:  # Linux answers for all of 127/8, so a wildcard would be found
+            self.assertNotEqual(elsewhere.connect_ex(("127.0.0.2", self.plane.metrics_port)), 0)
+
     def test_ten_thousand_garbage_connections(self):
         before = self.plane.process.pid
         for batch in range(GARBAGE // 100):
@@ -49,9 +62,7 @@ class Faults(PlaneTest):
             for s in held:
                 s.close()
         self.owner.get("/v1/clusters")
-        metrics = self.plane.api().raw("GET", "/metrics")[2].decode()
-        counted = next(float(l.split()[1]) for l in metrics.splitlines() if l.startswith("rap_http_handshakes_failed "))
-        self.assertGreaterEqual(counted, GARBAGE * 0.99)
+        self.assertGreaterEqual(self.plane.metrics()["rap_http_handshakes_failed"], GARBAGE * 0.99)
         self.assertEqual(self.plane.process.pid, before)
         descriptors = len(os.listdir(f"/proc/{before}/fd"))
         self.assertLess(descriptors, 200)

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from devtools.api import Api, ApiError
 from devtools.postgres import BIN, Postgres
@@ -40,12 +41,14 @@ class ControlPlane:
         self.redis = Redis(self.folder / "redis").start() if redis else None
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
+        self.metrics_port = free_port()
         admin = self.postgres.create_database("rap")
         self.app_url = f"host=127.0.0.1 port={self.postgres.port} user=rap_app password=app-pw dbname=rap"
         self.config = self.folder / "config.yaml"
         self.data = self.folder / "data"
         self.config.write_text(json.dumps({
             "listen": f"127.0.0.1:{self.port}", "public_url": self.url, "data_dir": str(self.data),
+            "metrics": {"listen": f"127.0.0.1:{self.metrics_port}"},
             "postgres": {"admin_url": admin, "url": self.app_url},
             "redis": {"url": self.redis.url if self.redis else ""}}))
         (self.folder / "pw").write_text(PASSWORD + "\n")
@@ -67,6 +70,12 @@ class ControlPlane:
             return self.api().raw("GET", path)[0]
         except OSError:
             return None
+
+    def metrics(self):
+        """Name to value, of the samples without labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return {line.split()[0]: float(line.split()[1]) for line in lines if line[0] != "#" and "{" not in line}
 
     def api(self, token=None, node=None):
         return CheckedApi(self.url, str(self.data / "platform-ca.pem"), token,
@@ -103,6 +112,7 @@ class Replica:
         self.data = self.folder / "data"
         shutil.copytree(first.data, self.data)
         config = json.loads(first.config.read_text())
+        config["metrics"] = {"listen": ""}
         config["listen"], config["data_dir"] = f"127.0.0.1:{self.port}", str(self.data)
         del config["postgres"]["admin_url"]  # serve has no use for it
         (self.folder / "config.yaml").write_text(json.dumps(config))
