@@ -174,6 +174,7 @@ json::array Api::list(const std::string& path) {
 
 void throw_api_failure(const ApiRequest& request, unsigned status, const std::string& body) {
   std::string detail, code;
+  bool wrong_field = false;
   const auto parsed = parse_json(body);
   if (parsed && parsed->is_object()) {
     const json::object& problem = parsed->get_object();
@@ -183,8 +184,13 @@ void throw_api_failure(const ApiRequest& request, unsigned status, const std::st
     if (const json::value* errors = problem.if_contains("errors"); errors && errors->is_array()) {
       for (const auto& error : errors->get_array()) {
         if (!error.is_object()) continue;
-        detail += "\n  " + json_string_or_none(error.get_object(), "pointer").value_or("") + ": " +
-                  json_string_or_none(error.get_object(), "detail").value_or("");
+        wrong_field = true;
+        std::string where = json_string_or_none(error.get_object(), "pointer").value_or("");
+        if (where.starts_with('/')) where.erase(0, 1);
+        const std::string what =
+            where + ": " + json_string_or_none(error.get_object(), "detail").value_or("");
+        // The first one is the sentence already.
+        if (detail.find(what) == std::string::npos) detail += "\n  " + what;
       }
     }
   }
@@ -194,7 +200,8 @@ void throw_api_failure(const ApiRequest& request, unsigned status, const std::st
   }
   if (code == "totp_required") throw TotpRequired(Exit::unauthorized, detail);
   const bool login = request.path == "/v1/auth/login";
-  throw Failure(exit_of_status(status), detail,
+  // Every field came from the command line.
+  throw Failure(wrong_field ? Exit::usage : exit_of_status(status), detail,
                 status == 401 && !login ? "log in: rapctl login" : "");
 }
 

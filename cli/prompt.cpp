@@ -71,6 +71,9 @@ class EchoOff {
 
 }  // namespace
 
+bool has_terminal() {
+  return static_cast<bool>(Fd(::open("/dev/tty", O_RDWR | O_CLOEXEC)));
+}
 bool stdin_is_terminal() {
   return ::isatty(STDIN_FILENO) == 1;
 }

@@ -7,6 +7,8 @@
 
 namespace rap::cli {
 
+// Somebody can be asked, whatever standard input is.
+bool has_terminal();
 bool stdin_is_terminal();
 bool stdout_is_terminal();
 

@@ -17,7 +17,7 @@ constexpr const char* kVersion = "0.1.0";
 
 int report(const rap::Status& status) {
   if (status) return 0;
-  std::cerr << "rap-control-plane: " << status.error().text() << "\n";
+  std::cerr << "rap-control-plane: " << status.error().detail << "\n";
   return 1;
 }
 
@@ -25,8 +25,9 @@ int report(const rap::Status& status) {
 
 int main(int argc, char** argv) {
   using namespace rap;
-  CLI::App app("The control plane of a secure access fabric");
+  CLI::App app("The control plane of a secure access fabric", "rap-control-plane");
   app.require_subcommand(1);
+  app.footer("\nExit status: 0 done, 1 failed, 2 wrong usage. More: docs/control-plane.md");
   std::string config_path = "/etc/rap/control-plane.yaml";
   cp::InitOptions init_options;
 
@@ -43,7 +44,15 @@ int main(int argc, char** argv) {
   init->add_option("--owner-name", init_options.owner_name, "Name to show; the login when absent");
   init->add_option("--owner-password-file", init_options.owner_password_file,
                    "File with the owner's password (10 bytes or more)");
-  CLI11_PARSE(app, argc, argv);
+  if (argc < 2) {
+    std::cerr << app.help();
+    return 2;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
 
   if (*version) {
     std::cout << kVersion << "\n";

@@ -48,7 +48,9 @@ class Steps:
             yield step
             step.ok = True
         except BaseException as e:
-            step.detail = str(e).strip() or type(e).__name__
+            # Of the exit that a signal asks for, the text is only the status.
+            stopped = isinstance(e, (SystemExit, KeyboardInterrupt))
+            step.detail = "interrupted" if stopped else str(e).strip() or type(e).__name__
             raise
         finally:
             step.ms = round((time.monotonic() - began) * 1000)

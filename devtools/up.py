@@ -116,12 +116,17 @@ def up(check):
     if ended:
         steps.say(f"ended what an earlier run left behind: {', '.join(sorted(set(ended)))}")
     platform = Platform(place.folder)
-    ok = False
+    ok, status = False, 1
     try:
         walk(steps, platform, check)
-        ok = True
+        ok, status = True, 0
         if not check:
             stay(steps, platform)
+    except SystemExit as e:
+        # Ctrl-C is how a platform that stands is ended; before that it is an interruption.
+        if not ok or e.code != 128 + signal.SIGINT:
+            status = e.code
+            steps.say("interrupted")
     except Exception as e:  # the one place where a failed step becomes a sentence and an exit code
         show_failure(steps, e)
         if not isinstance(e, Failed) and os.environ.get("RAP_TRACE"):
@@ -136,7 +141,7 @@ def up(check):
         place.release()
     if check:
         print(steps.report(ok), flush=True)
-    return 0 if ok else 1
+    return status
 
 
 def env():
@@ -169,9 +174,6 @@ def main(arguments):
     except Busy as e:
         print(f"dev up: {e}", file=sys.stderr)
         return 1
-    except SystemExit as e:
-        # Ctrl-C is how `up` ends; it is not an error.
-        return 0 if e.code == 128 + signal.SIGINT and "--check" not in arguments else e.code
 
 
 if __name__ == "__main__":

@@ -105,6 +105,68 @@ std::string pointer_of(const std::vector<std::string>& context) {
   return out.empty() ? "/" : out;
 }
 
+// The rule for what `pointer` names, where plain properties lead to it. After check_refs().
+const json::object* rule_at(const json::value& root, std::string_view pointer) {
+  const json::value* here = &root;
+  for (;;) {
+    const json::object* rules = here->if_object();
+    while (rules != nullptr) {
+      const json::value* target = referred(root, *rules);
+      if (target == nullptr) break;
+      rules = target->if_object();
+    }
+    if (rules == nullptr || pointer.size() < 2) return rules;
+    const auto end = std::min(pointer.find('/', 1), pointer.size());
+    const json::value* properties = rules->if_contains("properties");
+    if (properties == nullptr || !properties->is_object()) return nullptr;
+    here = properties->get_object().if_contains(pointer.substr(1, end - 1));
+    if (here == nullptr) return nullptr;
+    pointer.remove_prefix(end);
+  }
+}
+
+std::string as_word(const json::value& value) {
+  return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+}
+
+std::string wanted_text(const json::object& rule) {
+  std::string out = "want text";
+  const json::value* examples = rule.if_contains("examples");
+  const bool shown = examples != nullptr && examples->is_array() && !examples->get_array().empty();
+  if (rule.contains("pattern") && !shown) return {};
+  if (shown) out += " like " + as_word(examples->get_array().front());
+  if (const json::value* least = rule.if_contains("minLength")) {
+    out += ", at least " + as_word(*least) + " characters";
+  }
+  if (const json::value* most = rule.if_contains("maxLength")) {
+    out += ", at most " + as_word(*most) + " characters";
+  }
+  return out;
+}
+
+// What the rule asks for, in words: a regular expression, or that a value is not among those that
+// are allowed, helps nobody. Empty where the library's own words are as good. The value is never
+// repeated: it may be a secret.
+std::string wanted(const json::object& rule, const std::string& description) {
+  if (const json::value* words = rule.if_contains("enum"); words != nullptr && words->is_array()) {
+    std::string out = "want one of";
+    for (const json::value& word : words->get_array()) out += " " + as_word(word);
+    return out;
+  }
+  const json::value* named = rule.if_contains("type");
+  if (named == nullptr || !named->is_string()) return {};
+  const json::string_view type = named->get_string();
+  if (type == "string") return wanted_text(rule);
+  if (type == "integer" || type == "number") {
+    std::string out = type == "integer" ? "want a whole number" : "want a number";
+    if (const json::value* least = rule.if_contains("minimum")) out += " from " + as_word(*least);
+    if (const json::value* most = rule.if_contains("maximum")) out += " to " + as_word(*most);
+    return out;
+  }
+  if (description.find("'type' constraint") == std::string::npos) return {};
+  return type == "object" ? "want keys and values" : type == "boolean" ? "want true or false" : "";
+}
+
 // valijson follows references without counting: one that leads to itself would never end, and
 // recursive ones let a document choose the depth of the stack.
 Status check_refs(const json::value& root, const json::value& part, int& refs_left) {
@@ -187,7 +249,14 @@ Result<std::vector<SchemaProblem>> check_against_schema(const json::value& docum
   valijson::ValidationResults::Error error;
   while (results.popError(error)) {
     if (repeats_another(error.description)) continue;
-    problems.push_back({pointer_of(error.context), error.description});
+    SchemaProblem problem{pointer_of(error.context), error.description};
+    if (const json::object* rule = rule_at(schema_document, problem.pointer)) {
+      if (std::string text = wanted(*rule, error.description); !text.empty()) problem.detail = text;
+    }
+    const bool told = std::ranges::any_of(problems, [&](const SchemaProblem& other) {
+      return other.pointer == problem.pointer && other.detail == problem.detail;
+    });
+    if (!told) problems.push_back(std::move(problem));
   }
   if (problems.empty()) problems.push_back({"/", "does not match the schema"});
   return problems;

@@ -89,8 +89,12 @@ void add_join_token(CLI::App& app, Cli& cli) {
                                  "  rapctl join-token create --cluster berlin --ttl 600 > token\n"
                                  "  rap-node-agent enroll --token-file token ...\n");
   create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
-  create.add_option("--ttl", o->ttl_s, "Seconds it can be used")->capture_default_str();
-  create.add_option("--max-uses", o->max_uses, "Machines that may use it")->capture_default_str();
+  create.add_option("--ttl", o->ttl_s, "Seconds it can be used")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  create.add_option("--max-uses", o->max_uses, "Machines that may use it")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   create.add_option("--role", o->roles, "Only for nodes with these roles; may be repeated");
   create.callback([&cli, o] {
     json::object scope;

@@ -42,10 +42,17 @@ void settle_trust(Context& context, const LoginOptions& options) {
   }
   if (!context.ca_pem.empty() || !context.ca_pin.empty()) return;
   const ServerProbe probe = probe_server(context.server);
+  const std::string unknown = context.server + " is not known yet. It presents the authority\n  " +
+                              probe.ca_name + "\n  SHA-256 of its key: " + probe.fingerprint();
+  if (!has_terminal()) {
+    throw Failure(
+        Exit::unauthorized, unknown,
+        "there is no terminal to ask on: get the CA's certificate from the owner and give "
+        "it as --ca-file FILE,\n  or compare the hash with the owner's and give it as "
+        "--ca-sha256 HASH");
+  }
   const std::string answer =
-      ask_line(context.server + " is not known yet. It presents the authority\n  " + probe.ca_name +
-               "\n  SHA-256 of its key: " + probe.fingerprint() +
-               "\nAsk the owner whether that is the platform CA. Trust it? (yes/no) ");
+      ask_line(unknown + "\nAsk the owner whether that is the platform CA. Trust it? (yes/no) ");
   if (answer != "yes") {
     throw Failure(Exit::unauthorized, "the server was not trusted",
                   "get the CA's certificate from the owner and give it as --ca-file");

@@ -75,12 +75,15 @@ void add_membership(CLI::App& app, Cli& cli) {
                        json::object{{"user_id", cli.user(o->user)}, {"role", o->role}});
     cli.done(o->user + " is " + o->role + " (" + text_at(made, "id") + ")", made);
   });
-  CLI::App& list = add_command(membership, "list", "List the people of an organization");
-  list.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  CLI::App& list = add_command(membership, "list", "List who belongs to which organization");
+  list.add_option("--organization", o->organization, "Only of this organization");
   list.callback([&cli, o] {
-    cli.list(
-        cli.api().list("/v1/organizations/" + cli.organization(o->organization) + "/memberships"),
-        {{"USER", "user_id"}, {"LOGIN", "login"}, {"ROLE", "role"}, {"ID", "id"}});
+    cli.list(cli.of_organizations(o->organization, "memberships"),
+             {{"LOGIN", "login"},
+              {"ORGANIZATION", "organization"},
+              {"ROLE", "role"},
+              {"USER", "user_id"},
+              {"ID", "id"}});
   });
   CLI::App& remove = add_command(membership, "remove", "Take a person out of an organization");
   remove.add_option("id", o->id, "Id of the membership")->required();

@@ -91,7 +91,7 @@ int report(const std::string& session, const SessionEnd& end) {
 
 // Makes a key for this invocation, asks `path` for a lease bound to it, connects to the node and is
 // the terminal until the end.
-int go(Cli& cli, const std::string& path, json::object body, View view) {
+int go(Cli& cli, const std::string& path, json::object body, View view, FirstScreen first) {
   const net::TlsIdentity identity = net::make_self_signed_identity("rapctl", kIdentityLife);
   const auto facts = require(net::parse_certificate_pem(identity.certificate_pem), "certificate");
   body["client_certificate_sha256"] = to_base64url(facts.sha256);
@@ -118,7 +118,7 @@ int go(Cli& cli, const std::string& path, json::object body, View view) {
     if (!stream) {
       throw Failure(stream.error(), at, "the session may be there: rapctl session show " + session);
     }
-    const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view));
+    const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view, first));
     return report(session, end);
   } catch (const net::NetError& error) {
     throw Failure(error.error(), at, "the session may be there: rapctl session show " + session);
@@ -137,7 +137,7 @@ void add_open(CLI::App& session, Cli& cli, const std::shared_ptr<Options>& o) {
     json::object body;
     body[o->resource.starts_with(kResource.prefix) ? "resource_id" : "resource"] = o->resource;
     if (!o->organization.empty()) body["organization_id"] = cli.organization(o->organization);
-    cli.status = go(cli, "/v1/sessions", body, View::no);
+    cli.status = go(cli, "/v1/sessions", body, View::no, FirstScreen::empty);
   });
 
   CLI::App& attach = add_command(session, "attach", "Take over a session, or watch it",
@@ -148,8 +148,8 @@ void add_open(CLI::App& session, Cli& cli, const std::shared_ptr<Options>& o) {
   attach.add_flag("--view", o->view, "Watch, without control");
   attach.callback([&cli, o] {
     const std::string path = path_of(o->session) + "/attach";
-    cli.status =
-        about(o->session, [&] { return go(cli, path, {}, o->view ? View::yes : View::no); });
+    const View view = o->view ? View::yes : View::no;
+    cli.status = about(o->session, [&] { return go(cli, path, {}, view, FirstScreen::whole); });
   });
 }
 

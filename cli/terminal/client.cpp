@@ -289,7 +289,7 @@ class Client {
 
 }  // namespace
 
-net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view) {
+net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view, FirstScreen first) {
   const auto executor = co_await asio::this_coro::executor;
   SessionEnd end;
   {
@@ -298,6 +298,7 @@ net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view) {
     end = co_await client.run();
     stream->close();
     reset_terminal();
+    if (first == FirstScreen::whole) erase_below();
   }
   co_return end;
 }

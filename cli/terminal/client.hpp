@@ -10,6 +10,8 @@
 namespace rap::cli {
 
 enum class View { no, yes };
+// `whole`: the session is there already, and its screen is painted over ours.
+enum class FirstScreen { empty, whole };
 
 struct SessionEnd {
   enum class How {
@@ -29,6 +31,6 @@ struct SessionEnd {
 
 // Talks until one of the ends above. `stream` is open; standard input and output are the person's.
 // The terminal is in raw mode while this runs and is as before when it returns or throws.
-net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view);
+net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view, FirstScreen first);
 
 }  // namespace rap::cli

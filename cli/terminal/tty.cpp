@@ -85,4 +85,8 @@ void reset_terminal() {
       "\017");
 }
 
+void erase_below() {
+  if (::isatty(STDOUT_FILENO) == 1) write_output("\033[J");
+}
+
 }  // namespace rap::cli

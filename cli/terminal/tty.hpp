@@ -38,4 +38,8 @@ bool write_output(std::string_view bytes);
 // cursor, colours. Nothing when standard output is no terminal.
 void reset_terminal();
 
+// For after somebody else's whole screen was painted: takes away what is below the cursor, where
+// the prompt will be. Nothing when standard output is no terminal.
+void erase_below();
+
 }  // namespace rap::cli

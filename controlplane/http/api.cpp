@@ -47,7 +47,7 @@ std::shared_ptr<const boost::json::object> parse_body(const net::HttpRequest& re
   if (!value->is_object()) refuse(Errc::malformed, "body: must be a JSON object");
   auto errors = check_fields(value->get_object(), route.body);
   if (!errors.empty()) {
-    Problem problem(400, "invalid", errors[0].pointer + " " + errors[0].detail);
+    Problem problem(400, "invalid", errors[0].pointer.substr(1) + ": " + errors[0].detail);
     problem.errors = std::move(errors);
     throw problem;
   }

@@ -21,7 +21,7 @@ constexpr char kExamples[] =
     "  rap-node-agent status -o json\n"
     "  rap-node-agent status --check ready && echo fine\n"
     "  rap-node-agent diagnostics --directory /tmp/rap-diagnostics\n"
-    "  rap-node-agent config validate --config agent.yaml\n"
+    "  rap-node-agent config validate agent.yaml\n"
     "  rap-node-agent stop --all\n"
     "\n"
     "SIGTERM ends the agent only: sessions, workers and listener go on, and the next agent takes\n"
@@ -132,7 +132,8 @@ int main(int argc, char** argv) {
   stop->add_flag("--all", arguments.all, "yes, the sessions too")->required();
   CLI::App* config = app.add_subcommand("config", "Look at the configuration.");
   config->require_subcommand(1);
-  with_output(add(config, "validate", "Check the files against the schema."));
+  CLI::App* validate = with_output(add(config, "validate", "Check the files against the schema."));
+  validate->add_option("file", arguments.config_file, "The same as --config")->excludes("--config");
   config->add_subcommand("schema", "Print the JSON schema.");
   with_output(app.add_subcommand("version", "Print the version."));
 

@@ -185,19 +185,23 @@ class SessionWorker final : private AgentLink, private HubListener {
   }
 
   // ---- the plugin's news ----
+  // The plugin's sentence, and which address did not answer and why: only the agent knows that.
+  std::string reason(rap_result result, const std::string& detail) const {
+    if (result == RAP_OK) return detail;
+    std::string out = detail.empty() ? result_name(result) : detail;
+    if (!host_.stream_failure().empty()) out += " (" + host_.stream_failure() + ")";
+    return out;
+  }
+
   void on_opened(rap_result result, const std::string& detail) {
     if (!hub_ || hub_->state() != SessionState::opening) return;
-    const std::string why =
-        result == RAP_OK || !detail.empty() ? detail : std::string(result_name(result));
-    hub_->opened(result, why);
+    hub_->opened(result, reason(result, detail));
     if (result != RAP_OK) remote_.close(result);
   }
 
   void on_remote_closed(rap_result result, const std::string& detail) {
     if (!hub_ || hub_->over()) return;
-    const std::string why =
-        result == RAP_OK || !detail.empty() ? detail : std::string(result_name(result));
-    hub_->remote_closed(result, why);
+    hub_->remote_closed(result, reason(result, detail));
     remote_.close(result);
   }
 

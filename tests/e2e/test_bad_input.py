@@ -1,8 +1,10 @@
 """What bad input gets, at the edges of the running platform: a clear error, a count, and nothing half-done."""
 
+import json
 import os
 import pathlib
 import secrets
+import shutil
 import socket
 import ssl
 import subprocess
@@ -13,7 +15,7 @@ import time
 from devtools import story
 from devtools.api import Api, ApiError
 from devtools.node import Node
-from devtools.process import wait_until
+from devtools.process import free_port, wait_until
 from tests.e2e.shared import EndToEnd
 
 GARBAGE_CONNECTIONS = 10_000
@@ -148,6 +150,76 @@ class Nodes(EndToEnd):
                               capture_output=True, text=True, timeout=20)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("listne", done.stderr)
+
+
+class CommandLines(EndToEnd):
+    """What a person sees who typed something wrong: one sentence that helps, and the right exit status."""
+
+    def run_program(self, program, *arguments, **more):
+        return subprocess.run([self.platform.bin / program, *map(str, arguments)], capture_output=True, text=True,
+                              timeout=30, stdin=subprocess.DEVNULL, start_new_session=True,  # no terminal to ask on
+                              env=more.get("env", self.platform.env()))
+
+    def test_control_plane(self):
+        done = self.run_program("rap-control-plane")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("serve", done.stderr)
+        self.assertEqual(self.run_program("rap-control-plane", "frobnicate").returncode, 2)
+        self.assertEqual(self.run_program("rap-control-plane", "--help").returncode, 0)
+        done = self.run_program("rap-control-plane", "serve", "--config", "/nope")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "rap-control-plane: /nope: open: No such file or directory\n")
+
+    def test_agent(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="rap-words-"))
+        self.addCleanup(shutil.rmtree, folder)
+        bad = folder / "agent.yaml"
+        bad.write_text("server: x\n")
+        for arguments in (["config", "validate", bad], ["config", "validate", "--config", bad]):
+            done = self.run_program("rap-node-agent", *arguments)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stderr, "/server: want text like https://cp.example:8443, at most 255 characters\n")
+        bad.write_text(json.dumps({"state_dir": str(folder / "state"), "run_dir": str(folder / "run")}))
+        node = Node(self.platform, "nowhere")
+        node.make_token()
+        done = self.run_program("rap-node-agent", "enroll", "--config", bad, "--no-wait", "--token-file",
+                                node.token_file, "--server", f"https://127.0.0.1:{free_port()}")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("refused", done.stderr)
+        self.assertIn("Is rap-control-plane running there", done.stderr)
+        done = self.run_program("rap-node-agent", "enroll", "--config", bad, "--token-file", node.token_file)
+        self.assertIn("--server", done.stderr)
+
+    def test_rapctl(self):
+        done = self.run_program("rapctl", "join-token", "create", "--ttl", "-5")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--ttl", done.stderr)
+        done = self.run_program("rapctl", "join-token", "create", "--ttl", "99999999")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr.count("ttl_s"), 1, done.stderr)
+        empty = {**self.platform.env(), "RAP_CONFIG_DIR": tempfile.mkdtemp(prefix="rap-words-")}
+        self.addCleanup(shutil.rmtree, empty["RAP_CONFIG_DIR"])
+        done = self.run_program("rapctl", "login", "--server", self.platform.url, "--login", "x", env=empty)
+        self.assertEqual(done.returncode, 3)
+        for word in ("--ca-file", "--ca-sha256", "SHA-256 of its key"):
+            self.assertIn(word, done.stderr)
+
+    def test_memberships_of_all_organizations(self):
+        slug = "second-" + secrets.token_hex(3)
+        self.api.post("/v1/organizations", {"name": "Second", "slug": slug})
+        rows = self.platform.rapctl_json("membership", "list")
+        self.assertGreaterEqual(len({row["organization"] for row in rows}), 2)
+        only = self.platform.rapctl_json("membership", "list", "--organization", slug)
+        self.assertEqual([row["organization"] for row in only], [slug])
+
+    def test_the_manual_is_found(self):
+        lines = (self.platform.folder / "env")
+        self.platform.write_env()
+        done = subprocess.run(["bash", "-c", f'unset MANPATH; . {lines}; . {lines}; echo "$MANPATH"'],
+                              capture_output=True, text=True)
+        first, *rest = done.stdout.strip("\n").split(":")
+        self.assertTrue((pathlib.Path(first) / "man1" / "rapctl.1").exists())
+        self.assertEqual(rest[-1], "", "the system's own pages are still found")
 
 
 def log_of(node):

@@ -37,6 +37,23 @@ class Dev(unittest.TestCase):
         self.assertIn("frobnicate", done.stderr)
         self.assertEqual(self.dev("up", "--chek").returncode, 2)
 
+    def test_ctrl_c_before_the_platform_stands_is_an_interruption(self):
+        """In the middle of a step: said so, status 130. (Once it stands, Ctrl-C is how it is ended: status 0.)"""
+        code = ("import sys; sys.argv = ['up']; import devtools.up as up, time;"
+                "up.build = lambda targets: (print('building', flush=True), time.sleep(60));"
+                "up.Place.__init__ = (lambda old: lambda self, name: old(self, 'interrupted'))(up.Place.__init__);"
+                "sys.exit(up.main([]))")
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
+            seen = run.stdout.readline() + run.stdout.readline()
+            self.assertIn("building", seen)
+            run.send_signal(signal.SIGINT)
+            rest = run.stdout.read()
+        self.assertEqual(run.returncode, 130, rest)
+        self.assertIn("build: interrupted", rest)
+        self.assertIn("\ninterrupted\n", rest)
+        self.assertNotIn("130", rest)
+
     def test_nothing_missing_is_fast(self):
         began = time.monotonic()
         self.assertEqual(self.dev("install").returncode, 0)

@@ -69,7 +69,8 @@ class PartsFail(EndToEnd):
         with story.Terminal([self.platform.bin / "rapctl", "session", "open", "--resource", "demo-ssh"],
                             self.platform.env()) as refused:
             self.assertNotEqual(refused.wait(60), 0)
-            self.assertRegex(refused.output().lower(), r"refused|unreachable|unavailable|could not|cannot")
+            address = rf"127\.0\.0\.1:{self.platform.sshd.port}: .*refused"
+            self.assertRegex(refused.output(), rf"the target cannot be reached \({address}")
         wait_until(lambda: not story.sessions(self.platform, "opening", "active", "detached"), 30, "no session left")
         self.platform.sshd.start()
         with story.open_session(self.platform) as again:

@@ -73,6 +73,18 @@ class TerminalStory(EndToEnd):
         two.wait_for(r"^still-mine=2$")
         self.assertNotIn("typed-by-viewer", two.screen())
 
+        # The viewer leaves while a program has its cursor at the top: nothing stays under the prompt.
+        two.line("clear; seq 1 15; printf '\\033[H'; read -r _; clear")
+        one.wait_for(r"^15$")
+        one.key("C-c")
+        one.wait_for(r"left session")
+        one.wait_for(r"local\$\s*\Z")
+        self.assertNotRegex(one.screen(), r"(?m)^1[0-5]$")
+        one.line(f"clear; rapctl session attach {session} --view")
+        two.key("Enter")
+        two.line("echo still-mine=$((1+1))")
+        one.wait_for(r"^still-mine=2$")
+
         # Walk away with ~d: detached, listed so, and the same shell afterwards.
         two.key("Enter")
         time.sleep(0.3)

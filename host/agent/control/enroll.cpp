@@ -70,6 +70,11 @@ bool is_transient(const Error& error) {
   return error.code == Errc::unavailable || error.code == Errc::timeout;
 }
 
+std::string not_reached(const std::string& server, const Error& error) {
+  return "cannot reach " + server + ": " + error.detail +
+         "\nIs rap-control-plane running there, is the address right, and may this host connect?";
+}
+
 void forget_pending(const StateLayout& state) {
   std::error_code ec;
   std::filesystem::remove(state.enrollment(), ec);
@@ -99,9 +104,8 @@ net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Reques
     auto answer = co_await client.post("/v1/enroll", request.body, kCallDeadline);
     if (!answer && is_transient(answer.error()) && request.wait == EnrollOptions::Wait::yes) {
       if (!complained) {
-        progress("cannot reach " + server + " (" + answer.error().detail +
-                 "); trying again every 5 s. Is rap-control-plane running there, and may this host "
-                 "connect to it? Ctrl-C gives up; nothing is lost");
+        progress(not_reached(server, answer.error()) +
+                 "\ntrying again every 5 s; Ctrl-C gives up and loses nothing");
       }
       complained = true;
       co_await net::sleep_for(kRetryInterval);
@@ -110,6 +114,9 @@ net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Reques
     if (!answer) {
       // A rejected request stays rejected: the next run makes a new one, with a new key.
       if (answer.error().code == Errc::forbidden) forget_pending(request.state);
+      if (is_transient(answer.error())) {
+        co_return fail(answer.error().code, not_reached(server, answer.error()));
+      }
       co_return fail(answer.error(), "enrollment at " + server);
     }
     complained = false;

@@ -251,7 +251,11 @@ net::Task<void> Session::stream_open(std::shared_ptr<Session> self, ipc::Message
   const net::milliseconds limit(std::clamp<std::int64_t>(asked, 100, kDialMsMax));
   auto socket = co_await s.powers_.dial(allowed->host, allowed->port, limit);
   if (!socket) {
-    s.process_.refuse(*message.id, socket.error());
+    const std::string where = allowed->host + ":" + std::to_string(allowed->port);
+    log::warn(
+        "target not reached",
+        {{"session", s.report_.session_id}, {"address", where}, {"detail", socket.error().text()}});
+    s.process_.refuse(*message.id, {socket.error().code, where + ": " + socket.error().detail});
     co_return;
   }
   ++s.context_.counters.dials;

@@ -34,6 +34,7 @@ void ask_agent(PluginHost& host, const Want& want, std::uint64_t ticket) {
   host.agent().call(std::move(body), std::chrono::milliseconds(want.timeout_ms),
                     [&host, ticket](Result<ipc::Message> answer) {
                       if (!answer) {
+                        host.note_stream_failure(answer.error().detail);
                         return finish(host, ticket, to_result(answer.error().code), Fd());
                       }
                       if (answer->fds.empty()) return finish(host, ticket, RAP_E_INTERNAL, Fd());

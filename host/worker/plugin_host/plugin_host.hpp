@@ -82,6 +82,11 @@ class PluginHost {
   std::uint64_t add_stream(PendingStream pending);                 // 0: too many
   std::optional<PendingStream> take_stream(std::uint64_t ticket);  // any thread
 
+  // Why the last stream that was asked for did not come, in the agent's words: the plugin gets a
+  // code only. Loop thread.
+  void note_stream_failure(std::string detail) { stream_failure_ = std::move(detail); }
+  const std::string& stream_failure() const { return stream_failure_; }
+
   std::uint32_t define_metric(Metric metric);  // 0: too many
   void record_metric(std::uint32_t id, double value);
   void report_health(const rap_health& health);
@@ -99,6 +104,7 @@ class PluginHost {
   rap_host host_{};
   rap_adapter* adapter_ = nullptr;
   std::string failure_;
+  std::string stream_failure_;
 
   mutable std::mutex mutex_;  // guards what follows: RAP_ANY functions use it
   std::map<std::uint64_t, PendingStream> streams_;

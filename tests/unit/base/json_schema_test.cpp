@@ -34,8 +34,8 @@ TEST(JsonSchema, NamesPlaceAndReason) {
     const char* contains;
   } cases[] = {
       {R"({"port":0})", "/port: ", "1"},
-      {R"({"port":"22"})", "/port: ", "type"},
-      {R"({"port":2.5})", "/port: ", "type"},
+      {R"({"port":"22"})", "/port: ", "want a whole number from 1 to 65535"},
+      {R"({"port":2.5})", "/port: ", "want a whole number from 1 to 65535"},
       {R"({"prt":22})", "/prt: unknown key", "did you mean \"port\"?"},
       {R"({"peers":[{"name":"a"},{"name":1}]})", "/peers/1/name: ", "type"},
       {R"({"peers":[{},{},{}]})", "/peers", ""},

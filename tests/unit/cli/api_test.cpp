@@ -18,8 +18,18 @@ TEST(ApiFailure, SaysWhatTheServerSaid) {
       "/v1/resources", 422,
       R"({"type":"about:blank","title":"Invalid","status":422,"detail":"the request is not valid",
           "code":"invalid","errors":[{"pointer":"/target/port","detail":"at most 65535"}]})");
-  EXPECT_EQ(failure.code, Exit::error);
-  EXPECT_STREQ(failure.what(), "the request is not valid\n  /target/port: at most 65535");
+  EXPECT_EQ(failure.code, Exit::usage);
+  EXPECT_STREQ(failure.what(), "the request is not valid\n  target/port: at most 65535");
+}
+
+TEST(ApiFailure, SaysAFieldOnce) {
+  const Failure failure =
+      failure_of("/v1/clusters/c/join-tokens", 400,
+                 R"({"status":400,"detail":"ttl_s: from 1 to 604800","code":"invalid",
+          "errors":[{"pointer":"/ttl_s","detail":"from 1 to 604800"},
+                    {"pointer":"/max_uses","detail":"from 1 to 1000"}]})");
+  EXPECT_EQ(failure.code, Exit::usage);
+  EXPECT_STREQ(failure.what(), "ttl_s: from 1 to 604800\n  max_uses: from 1 to 1000");
 }
 
 TEST(ApiFailure, TurnsStatusesIntoExitStatuses) {

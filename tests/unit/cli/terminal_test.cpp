@@ -25,7 +25,7 @@ namespace {
 // A child process runs the client; this one is its hub and its person.
 class TerminalTest : public testing::Test {
  protected:
-  void start(View view = View::no) {
+  void start(View view = View::no, FirstScreen first = FirstScreen::empty) {
     int pair[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     winsize size{30, 100, 0, 0};
@@ -35,7 +35,7 @@ class TerminalTest : public testing::Test {
       ::setenv("TERM", "xterm", 1);
       net::asio::io_context io{1};
       auto stream = net::wrap_socket(io.get_executor(), Fd(pair[0]));
-      const SessionEnd end = run_task(io, run_terminal(std::move(stream), view));
+      const SessionEnd end = run_task(io, run_terminal(std::move(stream), view, first));
       ::_exit(10 + static_cast<int>(end.how));
     }
     ::close(pair[0]);
@@ -229,6 +229,16 @@ TEST_F(TerminalTest, AViewerSendsNothing) {
   EXPECT_TRUE(std::holds_alternative<frames::Detach>(next_message()));
   ::shutdown(hub_, SHUT_RDWR);
   EXPECT_EQ(ended(), how(SessionEnd::How::detached));
+}
+
+TEST_F(TerminalTest, LeavesNothingOfAnothersScreenUnderThePrompt) {
+  start(View::yes, FirstScreen::whole);
+  paint("\033[H\033[2Jtop\r\nmiddle\033[H");
+  ASSERT_TRUE(sees("middle"));
+  ::close(hub_);
+  hub_ = -1;
+  EXPECT_TRUE(sees("\033[J"));
+  EXPECT_EQ(ended(), how(SessionEnd::How::lost));
 }
 
 TEST_F(TerminalTest, LeavesTheTerminalAsItWas) {
