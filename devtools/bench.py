@@ -258,15 +258,18 @@ class Bench:
                        f"{ours / peer:.3f}", "<= 0.1")
 
     def memory(self):
-        """Private memory of the worker of one open session, by the kernel's account."""
+        """Private memory of the worker of one open session, and of a forked process that holds the same session with
+        libssh alone; by the kernel's account."""
+        sshd = self.platform.sshd
+        library = program("ssh_memory_bench", sshd.port, sshd.invoker, sshd.client_key)[0]["private_kb"]
         before = set(workers(self.platform))
         terminal = self.rapctl()
         new = [pid for pid in workers(self.platform) if pid not in before]
         private = max((rollup_kb(pid, "Private_Dirty") for pid in new), default=0)
         terminal.close()
         self.end_sessions()
-        self.table.add("private memory of an open ssh session", f"{private / 1024:.2f} MB", "-", "-",
-                       "<= 1 MB over the library")
+        self.table.add("private memory of an open ssh session", f"{private / 1024:.2f} MB",
+                       f"libssh alone {library / 1024:.2f} MB", f"{(private - library) / 1024:+.2f} MB", "<= +1 MB")
 
 
 # What pgbench runs. Every value is a parameter of the prepared statement, as any program has to send them; literals would
