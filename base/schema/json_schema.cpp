@@ -63,12 +63,20 @@ const json::value* referred(const json::value& root, const json::object& rules) 
 void find_unknown_keys(const json::value& root, const json::value& document,
                        const json::value& schema, const std::string& pointer,
                        std::vector<SchemaProblem>& out) {
-  const json::object* object = document.if_object();
   const json::object* rules = schema.if_object();
-  if (object == nullptr || rules == nullptr) return;
+  if (rules == nullptr) return;
   if (const json::value* target = referred(root, *rules)) {
     return find_unknown_keys(root, document, *target, pointer, out);
   }
+  if (const json::array* list = document.if_array()) {
+    const json::value* items = rules->if_contains("items");
+    for (std::size_t i = 0; items != nullptr && i < list->size(); ++i) {
+      find_unknown_keys(root, (*list)[i], *items, pointer + "/" + std::to_string(i), out);
+    }
+    return;
+  }
+  const json::object* object = document.if_object();
+  if (object == nullptr) return;
   const json::value* properties = rules->if_contains("properties");
   if (properties == nullptr || !properties->is_object()) return;
   // Patterns decide there; the validator does.

@@ -95,6 +95,15 @@ struct Tables {
     self(host).secrets_.push_back({run, user});
     return RAP_PENDING;
   }
+  // ---- snapshots: none ever comes ----
+  static rap_result snapshot_watch(const rap_host* host, const char* name, rap_snapshot_fn run,
+                                   void*) {
+    if (!self(host).on_loop("rap.host.snapshot/1 watch()")) return RAP_E_STATE;
+    return name && *name && run ? RAP_OK : RAP_E_INVALID;
+  }
+  static rap_result snapshot_unwatch(const rap_host* host, const char*) {
+    return self(host).on_loop("rap.host.snapshot/1 unwatch()") ? RAP_OK : RAP_E_STATE;
+  }
   static rap_result state_fd(const rap_host*, int*, std::uint64_t*) { return RAP_E_RESOURCE; }
 
   // ---- session ----
@@ -181,18 +190,16 @@ const std::map<std::string, const void*>& Tables::all() {
   static const rap_host_stream_1 stream{stream_open, stream_cancel};
   static const rap_host_secret_1 secret{resolve};
   static const rap_host_metrics_1 metrics{define, record};
+  static const rap_host_snapshot_1 snapshot{snapshot_watch, snapshot_unwatch};
   static const rap_host_state_dir_1 state_dir{state_fd};
   static const rap_host_health_1 health{report};
   static const rap_host_session_1 session{emit, opened, closed};
-  static const std::map<std::string, const void*> tables{{RAP_HOST_LOG, &log},
-                                                         {RAP_HOST_CONFIG, &config},
-                                                         {RAP_HOST_LOOP, &loop},
-                                                         {RAP_HOST_STREAM, &stream},
-                                                         {RAP_HOST_SECRET, &secret},
-                                                         {RAP_HOST_METRICS, &metrics},
-                                                         {RAP_HOST_STATE_DIR, &state_dir},
-                                                         {RAP_HOST_HEALTH, &health},
-                                                         {RAP_HOST_SESSION, &session}};
+  static const std::map<std::string, const void*> tables{
+      {RAP_HOST_LOG, &log},           {RAP_HOST_CONFIG, &config},
+      {RAP_HOST_LOOP, &loop},         {RAP_HOST_STREAM, &stream},
+      {RAP_HOST_SECRET, &secret},     {RAP_HOST_METRICS, &metrics},
+      {RAP_HOST_SNAPSHOT, &snapshot}, {RAP_HOST_STATE_DIR, &state_dir},
+      {RAP_HOST_HEALTH, &health},     {RAP_HOST_SESSION, &session}};
   return tables;
 }
 

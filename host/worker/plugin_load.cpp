@@ -82,9 +82,10 @@ Result<LoadRequest> parse_load(const json::object& body) {
   if (!grants) return fail(grants.error());
   if (!organization) return fail(organization.error());
   const std::string mode = json_string_or_none(body, "mode").value_or("session");
-  if (mode != "session") return fail(Errc::unsupported, "mode " + mode + ": only session");
+  if (mode != "session" && mode != "workload") return fail(Errc::unsupported, "mode " + mode);
   auto list = texts(**grants, kGrantsMax);
   if (!list) return fail(list.error());
+  out.mode = mode == "session" ? Mode::session : Mode::workload;
   out.sha256 = *sha256;
   out.length = *length;
   out.adapter = *adapter;

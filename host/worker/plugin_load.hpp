@@ -13,7 +13,10 @@
 
 namespace rap::worker {
 
+enum class Mode { session, workload };  // an adapter for sessions, or one that runs by itself
+
 struct LoadRequest {
+  Mode mode = Mode::session;
   std::string sha256;  // hex
   std::int64_t length = 0;
   std::string adapter;

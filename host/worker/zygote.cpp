@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
@@ -21,6 +22,7 @@
 #include "host/worker/plugin_load.hpp"
 #include "host/worker/process_facts.hpp"
 #include "host/worker/report_json.hpp"
+#include "host/worker/workload.hpp"
 
 namespace rap::worker {
 namespace {
@@ -32,6 +34,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kSessionsMax = 512;
 // From SIGTERM to SIGKILL for sessions of a zygote that is told to stop.
 constexpr auto kStopGrace = 3s;
+// A workload that drains longer holds back the update that waits for it.
+constexpr std::int64_t kDrainMsMax = 10 * 60 * 1000;
 
 class Zygote {
  public:
@@ -68,6 +72,11 @@ class Zygote {
       add_status(answer);
       return server_.answer(id, answer);
     }
+    if (workload_ && message.op != "fork") {
+      auto answer = workload_->on_request(message);
+      if (!answer) return server_.refuse(id, answer.error());
+      return server_.answer(id, *answer);
+    }
     server_.refuse(id, {Errc::unsupported, "unknown op " + message.op});
   }
 
@@ -80,18 +89,38 @@ class Zygote {
     auto two = sandbox::StageTwo::prepare();
     Result<Loaded> loaded = two ? load(*request_, std::move(start_.plugin), start_.sandbox.report)
                                 : Result<Loaded>(fail(two.error()));
-    if (!loaded) {
-      // Code of the plugin may be mapped already: this process is good for nothing else.
-      log::error("the plugin was not loaded", {{"detail", loaded.error().text()}});
-      server_.refuse(id, loaded.error());
-      return stop(1);
-    }
+    if (!loaded) return give_up(id, loaded.error());
     stage_two_ = *std::move(two);
     loaded_ = *std::move(loaded);
+    if (request_->mode == Mode::workload) {
+      if (auto started = start_workload(); !started) return give_up(id, started.error());
+    }
     load_ms_ = std::chrono::duration<double, std::milli>(Loop::Clock::now() - began).count();
     json::object answer;
     add_status(answer);
     server_.answer(id, answer);
+  }
+
+  // Code of the plugin may be mapped already: this process is good for nothing else.
+  void give_up(RequestId id, const Error& why) {
+    log::error("the plugin was not loaded", {{"detail", why.text()}});
+    server_.refuse(id, why);
+    stop(1);
+  }
+
+  // No fork: the plugin may not stand one, and there is nothing to keep apart. This process serves
+  // the workload from now on; its end is the workload's.
+  Status start_workload() {
+    WorkloadStart start;
+    start.plugin = loaded_->plugin;
+    start.adapter_id = request_->adapter;
+    start.host.grants = loaded_->grants;
+    start.host.config = request_->config;
+    start.host.organization = request_->organization;
+    workload_.emplace(loop_, server_, std::move(start), [this] { stop(0); });
+    prctl(PR_SET_NAME, "rap-workload", 0, 0, 0);
+    if (auto closed = stage_two_->apply(start_.sandbox.report); !closed) return closed;
+    return workload_->start();
   }
 
   // ---- fork ----
@@ -102,6 +131,7 @@ class Zygote {
     if (message.fds.size() != 1) {
       return server_.refuse(id, {Errc::invalid, "fork needs one descriptor"});
     }
+    if (workload_) return server_.refuse(id, {Errc::unsupported, "a workload has no sessions"});
     if (stopping_) return server_.refuse(id, {Errc::unavailable, "stopping"});
     if (children_.size() >= kSessionsMax) {
       return server_.refuse(id, {Errc::exhausted, "512 sessions are the most"});
@@ -240,6 +270,13 @@ class Zygote {
       return server_.refuse(
           id, {Errc::conflict, std::to_string(children_.size()) + " sessions are running"});
     }
+    const std::int64_t drain_ms =
+        std::clamp<std::int64_t>(json_int_or_none(body, "drain_ms").value_or(0), 0, kDrainMsMax);
+    if (workload_ && drain_ms > 0) {
+      // First: with the answer its successor may bind the same addresses.
+      workload_->drain(std::chrono::milliseconds(drain_ms));
+      return server_.answer(id, json::object{});
+    }
     server_.answer(id, json::object{});
     stop(0);
   }
@@ -247,6 +284,7 @@ class Zygote {
   void stop(int exit_code) {
     if (std::exchange(stopping_, true)) return;
     end_.exit_code = exit_code;
+    if (workload_) workload_->stop();
     if (children_.empty()) return loop_.stop();
     for (const auto& [pid, child] : children_) kill(pid, SIGTERM);
     loop_.timer(kStopGrace, 0ms, [this] {
@@ -267,6 +305,7 @@ class Zygote {
       out["fork_safe"] = loaded_->fork_safe;
       out["load_ms"] = load_ms_;
     }
+    if (workload_) workload_->add_status(out);
     json::array sessions;
     for (const auto& [pid, child] : children_) {
       sessions.push_back({{"session", child.session}, {"pid", pid}});
@@ -284,6 +323,7 @@ class Zygote {
   std::optional<LoadRequest> request_;
   std::optional<sandbox::StageTwo> stage_two_;
   std::optional<Loaded> loaded_;
+  std::optional<Workload> workload_;
   double load_ms_ = 0;
   std::map<pid_t, Child> children_;  // stable addresses
   bool stopping_ = false;

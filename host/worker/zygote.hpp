@@ -1,4 +1,5 @@
-// The process that loads one verified plugin and forks a process per session.
+// The process that loads one verified plugin and forks a process per session, or becomes the
+// workload itself where the adapter has no sessions.
 //
 // It has one thread, holds no secret and no session data, and is pid 1 of its pid namespace: when
 // it ends, its sessions end. So it does little, and runs code of the plugin only while loading.

@@ -103,6 +103,14 @@ Result<Config> config_from_document(const json::value& checked, const Environmen
   out.mesh_listen = text(section("mesh"), "listen", out.mesh_listen);
   out.mesh_advertise = text(section("mesh"), "advertise", "");
 
+  if (const json::value* services = top.if_contains("services")) {
+    for (const json::value& item : services->as_array()) {
+      const json::object& entry = item.as_object();
+      out.services.push_back(
+          {text(entry, "role", ""), text(entry, "service", ""), text(entry, "listen", "")});
+    }
+  }
+
   const json::object& heartbeat = section("heartbeat");
   out.heartbeat_min =
       std::chrono::milliseconds(number(heartbeat, "min_interval_ms", out.heartbeat_min.count()));

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/json/fwd.hpp>
 
@@ -14,6 +15,12 @@
 
 namespace rap::agent {
 
+// A socket of this host for the workload of a role.
+struct ServiceAddress {
+  std::string role, service;
+  std::string listen;  // "host:port", numeric
+};
+
 struct Config {
   std::string server;  // "https://host:port", or empty: the one stored at enrollment
   std::filesystem::path state_dir = "/var/lib/rap-node-agent";
@@ -21,6 +28,7 @@ struct Config {
   std::string node_name;  // empty: the host name
   std::string mesh_listen = "0.0.0.0:7444";
   std::string mesh_advertise;  // empty: what the listener reports
+  std::vector<ServiceAddress> services;
   std::filesystem::path release_root = "/etc/rap/release-root.json";
   std::filesystem::path worker_path;    // never empty after load_config
   std::filesystem::path listener_path;  // never empty after load_config

@@ -78,7 +78,8 @@ constexpr WorkerKind kWorkerKinds[] = {
     {"can_run_ssh_worker", "libssh.so.4"},
     {"can_run_rdp_worker", "libfreerdp2.so.2"},
     {"can_run_vnc_worker", "libvncclient.so.1"},
-    {"can_run_echo_worker", ""},  // the example of the plugin guide; needs nothing
+    {"can_run_echo_worker", ""},  // the examples of the plugin guide; they need nothing
+    {"can_run_echo_service", ""},
 };
 
 }  // namespace

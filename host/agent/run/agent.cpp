@@ -45,6 +45,11 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
            [this](const std::string& zygote) { return broker_.sessions_in(zygote); },
            [this](std::string product, std::string detail) {
              node_events_.report(NodeEventKind::artifact_refused, product, detail);
+           },
+           [this](std::string role, std::string organization, std::string target,
+                  net::milliseconds limit) {
+             return SessionBroker::open_for_workload(
+                 broker_, std::move(role), std::move(organization), std::move(target), limit);
            }}),
       listener_(std::make_shared<MeshListener>(
           context, logs_,

@@ -60,6 +60,10 @@ json::object Agent::status() const {
       layers.push_back(
           json::object{{"name", layer.name}, {"state", layer.state}, {"detail", layer.detail}});
     }
+    json::array services;
+    for (const ServiceReport& service : zygote->services()) {
+      services.push_back(json::object{{"service", service.service}, {"address", service.address}});
+    }
     workers.push_back(json::object{{"instance", zygote->name()},
                                    {"product", zygote->spec().release.manifest.product},
                                    {"version", zygote->spec().release.manifest.version},
@@ -68,6 +72,7 @@ json::object Agent::status() const {
                                    {"state", name(zygote->state())},
                                    {"detail", zygote->detail()},
                                    {"pid", zygote->pid()},
+                                   {"services", std::move(services)},
                                    {"layers", std::move(layers)}});
   }
   json::array sessions;

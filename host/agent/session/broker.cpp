@@ -8,6 +8,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
+#include "host/agent/supervise/workload_port.hpp"
 
 namespace rap::agent {
 namespace {
@@ -203,6 +204,21 @@ Session::Powers SessionBroker::powers() {
 net::Task<Result<Fd>> SessionBroker::dial(SessionBroker& self, std::string host, std::uint16_t port,
                                           net::milliseconds limit) {
   co_return co_await self.parts_.listener.dial(host, port, limit);
+}
+
+net::Task<Result<Fd>> SessionBroker::open_for_workload(SessionBroker& self, std::string role,
+                                                       std::string organization, std::string target,
+                                                       net::milliseconds limit) {
+  const AppliedPtr applied = self.parts_.applied();
+  if (applied == nullptr) co_return fail(Errc::unavailable, "no snapshot");
+  auto resource = workload_target(*applied, role, organization, target);
+  if (!resource) {
+    ++self.parts_.context.counters.dials_refused;
+    co_return fail(std::move(resource.error()));
+  }
+  auto socket = co_await self.parts_.listener.dial(resource->host, resource->port, limit);
+  if (socket) ++self.parts_.context.counters.dials;
+  co_return socket;
 }
 
 net::Task<Result<std::string>> SessionBroker::secret(SessionBroker& self, std::string session,

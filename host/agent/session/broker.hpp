@@ -52,6 +52,11 @@ class SessionBroker {
   net::Task<void> close(std::string session, std::string by);
   void session_exited(const std::string& session, const ExitInfo& how);
 
+  // A workload's stream to a resource of its own role and organization.
+  static net::Task<Result<Fd>> open_for_workload(SessionBroker& self, std::string role,
+                                                 std::string organization, std::string target,
+                                                 net::milliseconds limit);
+
   std::vector<SessionReport> report() const;
   std::size_t size() const { return sessions_.size(); }
   int sessions_in(const std::string& zygote) const;

@@ -60,6 +60,8 @@ Result<InstanceRecord> parse_instance_record(std::string_view text) {
     if (!entry) return fail(Errc::malformed, entry.error().detail);
     out.*member.value = std::move(*entry);
   }
+  // Records of the previous release have none.
+  out.assignment = json_string_or_none(object, "assignment").value_or("");
   if (!is_instance_name(out.name)) return fail(Errc::malformed, "name");
   if (out.nonce.size() != 32) return fail(Errc::malformed, "nonce");
   auto kind = json_string(object, "kind");
@@ -82,6 +84,7 @@ std::string serialize(const InstanceRecord& record) {
                    {"pid", record.pid},
                    {"start_time", static_cast<std::int64_t>(record.start_time)}};
   for (const Member& member : kMembers) out[member.name] = record.*member.value;
+  out["assignment"] = record.assignment;
   return json::serialize(out) + "\n";
 }
 

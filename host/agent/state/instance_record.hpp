@@ -30,6 +30,7 @@ struct InstanceRecord {
   std::string product;       // zygotes and sessions
   std::string version;
   std::string adapter;
+  std::string assignment;  // workloads only: the role assignment it runs for
 
   bool operator==(const InstanceRecord&) const = default;
 };

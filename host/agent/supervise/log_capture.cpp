@@ -14,6 +14,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 
 namespace rap::agent {
 namespace {
@@ -24,31 +25,6 @@ namespace json = boost::json;
 constexpr std::size_t kLineBytesMax = 8 * 1024;  // longer ones are cut
 // A plugin that prints in a loop must not fill the host's disk.
 constexpr int kLinesPerSecondMax = 200;
-
-// The shape of UTF-8 sequences; enough to keep the JSON log readable by others.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const std::size_t length = c < 0x80                ? 1
-                               : c >= 0xc2 && c < 0xe0 ? 2
-                               : c >= 0xe0 && c < 0xf0 ? 3
-                               : c >= 0xf0 && c < 0xf5 ? 4
-                                                       : 0;
-    bool whole = length > 0 && i + length <= text.size();
-    for (std::size_t k = 1; whole && k < length; ++k) {
-      whole = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
-    }
-    if (!whole) {
-      out += '?';
-      ++i;
-      continue;
-    }
-    out.append(text.substr(i, length));
-    i += length;
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -66,7 +42,7 @@ CapturedLine parse_captured_line(std::string_view line) {
       return out;
     }
   }
-  out.message = printable(line);
+  out.message = as_utf8(line);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/log.hpp"
+#include "host/agent/supervise/workload_port.hpp"
 
 namespace rap::agent {
 namespace {
@@ -27,6 +28,10 @@ Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
     out.release = release;
     out.adapter = adapter;
     out.config_json = role.config_json;
+    if (!is_session_adapter(adapter)) {
+      out.role = role.role;
+      out.assignment_id = role.assignment_id;
+    }
     return out;
   }
   return fail(Errc::mismatch,
@@ -61,6 +66,10 @@ std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   hooks.artifact_bad = hooks_.artifact_bad;
   hooks.session_exited = hooks_.session_exited;
   hooks.artifact_refused = hooks_.artifact_refused;
+  hooks.open_stream = hooks_.open_stream;
+  hooks.gave_way = [this] {
+    if (applied_ != nullptr) apply(applied_);
+  };
   return std::make_shared<Zygote>(context_, logs_, std::move(spec), std::move(hooks));
 }
 
@@ -71,15 +80,15 @@ void Workloads::adopt(InstanceRecord record, const Applied* applied) {
   spec.release.artifact_sha256 = record.digest;
   spec.release.manifest.product = record.product;
   spec.release.manifest.version = record.version;
+  spec.assignment_id = record.assignment;
+  const std::string name = record.name;
   if (applied != nullptr) {
     for (const PlannedRole& role : plan_roles(*applied)) {
-      if (!role.spec || role.spec->digest() != record.digest) continue;
-      const std::string organization = spec.organization;
-      spec = *role.spec;
-      spec.organization = organization;
+      if (!role.spec) continue;
+      const ZygoteSpec planned = with_organization(*role.spec, record.organization);
+      if (instance_name(planned) == name) spec = planned;
     }
   }
-  const std::string name = record.name;
   auto zygote = make(std::move(spec));
   if (Status adopted = zygote->adopt(std::move(record)); !adopted) {
     log::warn("worker of an earlier agent is gone",
@@ -97,22 +106,21 @@ void Workloads::apply(AppliedPtr applied) {
   // A node that is not active starts nothing, and lets what runs come to its end.
   if (applied_->membership.status == NodeStatus::active) plan = plan_roles(*applied_);
   std::set<std::string> wanted;
+  std::vector<ZygoteSpec> missing;
   for (const PlannedRole& role : plan) {
     if (!role.spec) continue;
     for (const std::string& organization : role.organizations) {
-      const std::string name = zygote_name(role.spec->digest(), organization);
+      ZygoteSpec spec = with_organization(*role.spec, organization);
+      const std::string name = instance_name(spec);
       wanted.insert(name);
       if (zygotes_.contains(name)) continue;
+      // A retired zygote comes back while its sessions go on; a workload drains already.
       if (const auto back = retired_.find(name);
-          back != retired_.end() && !back->second->stopped()) {
+          back != retired_.end() && !spec.workload() && !back->second->stopped()) {
         zygotes_.insert(retired_.extract(back));
         continue;
       }
-      ZygoteSpec spec = *role.spec;
-      spec.organization = organization;
-      auto zygote = make(std::move(spec));
-      zygotes_[name] = zygote;
-      zygote->start();
+      missing.push_back(std::move(spec));
     }
   }
   // The same zygotes with another assignment: a failed one deserves another try.
@@ -125,7 +133,45 @@ void Workloads::apply(AppliedPtr applied) {
     if (!wanted.contains(name)) unwanted.push_back(name);
   }
   for (const std::string& name : unwanted) retire(name);
+  for (ZygoteSpec& spec : missing) {
+    if (must_wait(spec)) continue;  // gave_way() brings it back here
+    auto zygote = make(std::move(spec));
+    zygotes_[zygote->name()] = zygote;
+    zygote->start();
+  }
+  for (const auto& [name, zygote] : zygotes_) {
+    const ZygoteSpec& spec = zygote->spec();
+    if (!spec.workload() || !wanted.contains(name)) continue;
+    zygote->set_resources(resources_document(*applied_, spec.role, spec.organization));
+  }
   if (changed) retry_failed();
+}
+
+bool Workloads::must_wait(const ZygoteSpec& spec) const {
+  if (!spec.workload()) return false;
+  // Sockets are free as soon as the old one drains. A directory has one user, and a name one
+  // process.
+  const bool alone = spec.asks_for("rap.host.state-dir/1");
+  return std::any_of(retired_.begin(), retired_.end(), [&](const auto& entry) {
+    const Zygote& old = *entry.second;
+    if (old.spec().assignment_id != spec.assignment_id ||
+        old.spec().organization != spec.organization) {
+      return false;
+    }
+    return !old.stopped() && (alone || !old.gave_way() || old.name() == instance_name(spec));
+  });
+}
+
+ZygoteSpec Workloads::with_organization(ZygoteSpec spec, const std::string& organization) {
+  spec.organization = organization;
+  return spec;
+}
+
+std::shared_ptr<Zygote> Workloads::instance(const PlannedRole& role,
+                                            const std::string& organization) const {
+  if (!role.spec) return nullptr;
+  const auto found = zygotes_.find(instance_name(with_organization(*role.spec, organization)));
+  return found == zygotes_.end() ? nullptr : found->second;
 }
 
 void Workloads::retire(const std::string& name) {
@@ -140,7 +186,9 @@ void Workloads::retire(const std::string& name) {
 
 net::Task<void> Workloads::stop_retired(Workloads& self, std::shared_ptr<Zygote> zygote) {
   Status stopped = co_await zygote->stop(Zygote::Force::no);
-  if (stopped) self.retired_.erase(zygote->name());
+  // The name may be another's by now: one that was brought back while this one drained.
+  const auto at = self.retired_.find(zygote->name());
+  if (stopped && at != self.retired_.end() && at->second == zygote) self.retired_.erase(at);
 }
 
 void Workloads::session_ended() {
@@ -173,8 +221,11 @@ Result<std::shared_ptr<Zygote>> Workloads::find(const std::string& role,
       continue;
     }
     if (!planned.spec) return fail(Errc::unavailable, planned.spec.error().detail);
-    const auto found = zygotes_.find(zygote_name(planned.spec->digest(), organization));
-    if (found != zygotes_.end()) return found->second;
+    if (planned.spec->workload()) {
+      reason = "the plugin of the role " + role + " has no sessions";
+      continue;
+    }
+    if (auto found = instance(planned, organization)) return found;
     reason = "the worker for this organization is not started yet";
   }
   return fail(Errc::unavailable, reason);
@@ -211,9 +262,12 @@ std::vector<WorkloadReport> Workloads::report() const {
     }
     bool first = true;
     for (const std::string& organization : role.organizations) {
-      const auto found = zygotes_.find(zygote_name(role.spec->digest(), organization));
-      if (found == zygotes_.end()) continue;
-      const Zygote& zygote = *found->second;
+      const auto found = instance(role, organization);
+      if (!found) {
+        report.detail = "waits until its predecessor has ended";
+        continue;
+      }
+      const Zygote& zygote = *found;
       if (!first && badness(zygote.state()) <= badness(report.state)) continue;
       first = false;
       report.state = zygote.state();

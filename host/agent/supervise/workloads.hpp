@@ -29,6 +29,10 @@ class Workloads {
     // Sessions that live in this zygote: a retired one waits for them.
     std::function<int(const std::string& zygote)> sessions_in;
     std::function<void(std::string product, std::string detail)> artifact_refused = {};
+    // Zygote::Hooks::open_stream.
+    std::function<net::Task<Result<Fd>>(std::string role, std::string organization,
+                                        std::string target, net::milliseconds limit)>
+        open_stream = {};
   };
   Workloads(Context& context, LogCapture& logs, Hooks hooks);
 
@@ -60,6 +64,11 @@ class Workloads {
  private:
   std::shared_ptr<Zygote> make(ZygoteSpec spec);
   void retire(const std::string& name);
+  // Another instance of the same assignment still has what `spec` needs for itself.
+  bool must_wait(const ZygoteSpec& spec) const;
+  static ZygoteSpec with_organization(ZygoteSpec spec, const std::string& organization);
+  // The instance of a planned role for an organization; null: not started.
+  std::shared_ptr<Zygote> instance(const PlannedRole& role, const std::string& organization) const;
   static net::Task<void> stop_retired(Workloads& self, std::shared_ptr<Zygote> zygote);
 
   Context& context_;

@@ -21,14 +21,27 @@ constexpr net::milliseconds kLoadTimeout{30'000};  // a plugin that loads libfre
 constexpr net::milliseconds kForkTimeout{5'000};   // usually 0.5 ms
 constexpr net::milliseconds kStopTimeout{5'000};
 constexpr net::milliseconds kTermGrace{3'000};
+// What is open in a workload that is being replaced may go on for so long; a new one has the
+// sockets by then, unless it has to wait for the state directory.
+constexpr net::milliseconds kDrainLimit{30'000};
 constexpr int kReconnectTries = 5;
 
-constexpr std::string_view kOffered[] = {
-    "rap.host.log/1",    "rap.host.config/1",  "rap.host.loop/1",   "rap.host.stream/1",
-    "rap.host.secret/1", "rap.host.metrics/1", "rap.host.health/1", "rap.host.session/1"};
+constexpr std::string_view kOffered[] = {"rap.host.log/1",     "rap.host.config/1",
+                                         "rap.host.loop/1",    "rap.host.stream/1",
+                                         "rap.host.metrics/1", "rap.host.health/1"};
+// Secrets are resources': the control plane gives them out for a session.
+constexpr std::string_view kOfferedToSessions[] = {"rap.host.secret/1", "rap.host.session/1"};
+constexpr std::string_view kOfferedToWorkloads[] = {"rap.host.snapshot/1"};
 
-bool offered(const std::string& extension) {
-  return std::find(std::begin(kOffered), std::end(kOffered), extension) != std::end(kOffered);
+template <typename List>
+bool contains(const List& list, std::string_view word) {
+  return std::find(std::begin(list), std::end(list), word) != std::end(list);
+}
+
+bool offered(const loader::AdapterFacts& adapter, const std::string& extension) {
+  if (contains(kOffered, extension)) return true;
+  return is_session_adapter(adapter) ? contains(kOfferedToSessions, extension)
+                                     : contains(kOfferedToWorkloads, extension);
 }
 
 std::uint64_t random_number() {
@@ -39,7 +52,7 @@ std::uint64_t random_number() {
 
 InstanceRecord record_of(const ZygoteSpec& spec) {
   InstanceRecord out;
-  out.name = zygote_name(spec.digest(), spec.organization);
+  out.name = instance_name(spec);
   out.kind = InstanceKind::zygote;
   out.nonce = new_nonce();
   out.digest = spec.digest();
@@ -47,30 +60,36 @@ InstanceRecord record_of(const ZygoteSpec& spec) {
   out.product = spec.release.manifest.product;
   out.version = spec.release.manifest.version;
   out.adapter = spec.adapter.id;
+  out.assignment = spec.assignment_id;
   return out;
-}
-
-bool is_session_adapter(const loader::AdapterFacts& adapter) {
-  return std::find(adapter.provides.begin(), adapter.provides.end(), "rap.adapter.session/1") !=
-         adapter.provides.end();
 }
 
 }  // namespace
 
-std::string zygote_name(const std::string& digest, const std::string& organization) {
-  return "z-" + to_hex(sha256(digest + "/" + organization)).substr(0, 12);
+bool ZygoteSpec::asks_for(std::string_view extension) const {
+  return contains(adapter.needs, extension) || contains(adapter.wants, extension);
+}
+
+bool is_session_adapter(const loader::AdapterFacts& adapter) {
+  return contains(adapter.provides, "rap.adapter.session/1");
+}
+
+std::string instance_name(const ZygoteSpec& spec) {
+  std::string what = spec.digest() + "/" + spec.adapter.id + "/" + spec.organization + "/" +
+                     spec.assignment_id + "/" + spec.config_json;
+  return (spec.workload() ? "w-" : "z-") + to_hex(sha256(what)).substr(0, 12);
 }
 
 Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter) {
   std::vector<std::string> out;
   for (const std::string& need : adapter.needs) {
-    if (!offered(need)) {
+    if (!offered(adapter, need)) {
       return fail(Errc::unsupported, adapter.id + " needs " + need + ", which this agent has not");
     }
     out.push_back(need);
   }
   for (const std::string& want : adapter.wants) {
-    if (offered(want)) out.push_back(want);
+    if (offered(adapter, want)) out.push_back(want);
   }
   return out;
 }
@@ -80,7 +99,7 @@ Zygote::Zygote(Context& context, LogCapture& logs, ZygoteSpec spec, Hooks hooks)
       logs_(logs),
       spec_(std::move(spec)),
       hooks_(std::move(hooks)),
-      name_(zygote_name(spec_.digest(), spec_.organization)),
+      name_(instance_name(spec_)),
       policy_(RestartLimits{.restarts_max = context.config.restarts_max,
                             .window = context.config.restart_window}),
       ready_(context.executor),
@@ -131,8 +150,8 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
     z.wake_.reset();
     Status up = co_await z.bring_up();
     if (up) {
-      z.set(WorkloadState::running, "");
       z.ready_.set();
+      z.show_health();
       co_await z.until_gone();
       z.ready_.reset();
     }
@@ -151,7 +170,11 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
       }
       if (!ended) co_await z.process_->terminate(kTermGrace);
       if (reason.empty()) reason = "the worker " + z.process_->exit_info().text();
+      if (!z.failure_.empty()) reason = std::exchange(z.failure_, "");
       z.process_.reset();
+      z.services_.clear();
+      z.health_ = {};
+      z.resources_sent_.clear();
     }
     if (z.stopping_) break;
     if (!up && std::exchange(z.refused_for_good_, false)) {
@@ -172,6 +195,7 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
   }
   z.stopped_ = true;
   z.set(WorkloadState::stopped, "");
+  if (z.hooks_.gave_way) z.hooks_.gave_way();
 }
 
 net::Task<Status> Zygote::bring_up() {
@@ -184,6 +208,7 @@ net::Task<Status> Zygote::bring_up() {
     if (loaded != nullptr && loaded->is_bool() && !loaded->get_bool()) {
       co_return co_await load_plugin();
     }
+    if (spec_.workload()) co_return co_await equip(hello->body);
     co_return Status();
   }
   set(WorkloadState::starting, detail_);
@@ -245,7 +270,7 @@ net::Task<Status> Zygote::load_plugin() {
                     {"grants", std::move(granted)},
                     {"organization", spec_.organization},
                     {"config", std::move(*config)},
-                    {"mode", is_session_adapter(spec_.adapter) ? "session" : "workload"}};
+                    {"mode", spec_.workload() ? "workload" : "session"}};
   std::vector<Fd> none;
   auto answer = co_await process_->call(body, std::move(none), kLoadTimeout);
   if (!answer) {
@@ -254,6 +279,7 @@ net::Task<Status> Zygote::load_plugin() {
     co_return fail(answer.error(), "the plugin was refused");
   }
   read_layers(*answer);
+  if (spec_.workload()) co_return co_await equip(answer->body);
   co_return Status();
 }
 
@@ -279,6 +305,7 @@ net::Task<void> Zygote::until_gone() {
     if (ended || stopping_) co_return;
     // Alive and not connected: its socket is still there.
     auto hello = co_await process_->connect(kHelloTimeout);
+    if (hello && spec_.workload()) on_health(*hello->body);
     if (hello) {
       failures = 0;
       continue;
@@ -308,6 +335,11 @@ void Zygote::on_message(ipc::Message message) {
                 {"organization", spec_.organization},
                 {"session", json_string_or_none(*message.body, "session").value_or("")},
                 {"worker_fields", line.fields}});
+    return;
+  }
+  if (spec_.workload() && message.op == "health") return on_health(*message.body);
+  if (spec_.workload() && message.op == "stream.open" && message.id) {
+    context_.tasks.spawn("stream.open", stream_open(shared_from_this(), std::move(message)));
     return;
   }
   if (message.id) process_->refuse(*message.id, Error{Errc::unsupported, message.op});
@@ -344,14 +376,20 @@ net::Task<Status> Zygote::stop(Force force) {
   if (process_ != nullptr && process_->connected()) {
     json::object body{{"op", "stop"}};
     if (force == Force::yes) body["force"] = true;
+    if (force == Force::no && spec_.workload()) body["drain_ms"] = kDrainLimit.count();
     std::vector<Fd> none;
     auto answer = co_await process_->call(body, std::move(none), kStopTimeout);
     if (!answer && force == Force::no) co_return fail(std::move(answer.error()));
   }
   stopping_ = true;
   wake_.set();
+  if (spec_.workload()) {
+    draining_ = true;
+    if (hooks_.gave_way) hooks_.gave_way();
+  }
   if (process_ != nullptr) {
-    co_await process_->exited().wait_for(kStopTimeout);
+    const bool drains = spec_.workload() && force == Force::no;
+    co_await process_->exited().wait_for(drains ? kDrainLimit + kStopTimeout : kStopTimeout);
     if (process_ != nullptr && process_->running()) co_await process_->terminate(kTermGrace);
   }
   co_return Status();

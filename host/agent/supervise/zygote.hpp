@@ -1,4 +1,5 @@
-// Keeps one rap-worker zygote alive: one plugin (by digest) for one organization.
+// Keeps one rap-worker alive: one plugin (by digest) with one configuration for one organization,
+// as a zygote that sessions are forked from, or as a workload, whose adapter has no sessions.
 //
 //   load artifact ► start ► hello ► load ► running ──exit──► wait ► again
 //                 adopted ► hello ──────────┘        └─ too often ► failed, until retry()
@@ -24,8 +25,18 @@ struct ZygoteSpec {
   loader::AdapterFacts adapter;
   std::string organization;
   std::string config_json = "{}";
+  // Workloads only: an instance for each assignment.
+  std::string role;
+  std::string assignment_id;
 
-  std::string digest() const { return release.artifact_sha256; }
+  const std::string& digest() const { return release.artifact_sha256; }
+  bool workload() const { return !assignment_id.empty(); }
+  // Asks for `extension`, needed or wanted.
+  bool asks_for(std::string_view extension) const;
+};
+
+struct ServiceReport {
+  std::string service, address;
 };
 
 struct SandboxLayer {
@@ -41,6 +52,12 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
     std::function<void(std::string session, ExitInfo how)> session_exited;
     // Stored bytes were not loaded: another digest, or ELF rules. `product` with version.
     std::function<void(std::string product, std::string detail)> artifact_refused;
+    // A workload's stream to a target that it names.
+    std::function<net::Task<Result<Fd>>(std::string role, std::string organization,
+                                        std::string target, net::milliseconds limit)>
+        open_stream;
+    // A workload has let go of its sockets, or has ended: its successor may start.
+    std::function<void()> gave_way;
   };
 
   Zygote(Context& context, LogCapture& logs, ZygoteSpec spec, Hooks hooks);
@@ -53,7 +70,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   // Try again now, and forget earlier failures: the artifact or the assignment changed.
   void retry();
 
-  // drain -> stop -> SIGTERM -> SIGKILL. `conflict` when sessions live in it and `force` is no.
+  // drain -> stop -> SIGTERM -> SIGKILL. `conflict` when sessions live in it and `force` is no. A
+  // workload drains, for at most kDrainLimit, unless `force` is yes.
   enum class Force { no, yes };
   net::Task<Status> stop(Force force);
 
@@ -62,13 +80,19 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   // The pidfd of a new session worker that inherited `listening`.
   net::Task<Result<Fd>> fork(const std::string& session, Fd listening);
 
+  // What a workload may know; sent when it is another one than it has.
+  void set_resources(std::string document);
+
   const ZygoteSpec& spec() const { return spec_; }
   std::string name() const { return name_; }
   WorkloadState state() const { return state_; }
   const std::string& detail() const { return detail_; }
   int pid() const { return process_ ? process_->record().pid : 0; }
   const std::vector<SandboxLayer>& layers() const { return layers_; }
+  const std::vector<ServiceReport>& services() const { return services_; }
   bool stopped() const { return stopped_; }
+  // It accepts nothing any more.
+  bool gave_way() const { return stopped_ || draining_; }
 
  private:
   static net::Task<void> run(std::shared_ptr<Zygote> self);
@@ -76,7 +100,15 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   net::Task<Status> launch();
   net::Task<Status> load_plugin();
   net::Task<void> until_gone();
+  // The workload's sockets and documents, as far as `status` does not show that it has them.
+  net::Task<Status> equip(ipc::JsonPtr status);
+  net::Task<Status> send_resources();
+  static net::Task<void> resend_resources(std::shared_ptr<Zygote> self);
+  static net::Task<void> stream_open(std::shared_ptr<Zygote> self, ipc::Message message);
   void on_message(ipc::Message message);
+  void on_health(const boost::json::object& message);
+  // Running, or what the adapter says instead.
+  void show_health();
   void read_layers(const ipc::Message& answer);
   void set(WorkloadState state, std::string detail);
 
@@ -94,15 +126,25 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   std::vector<SandboxLayer> layers_;
   bool handed_over_ = false;       // its process became a session worker
   bool refused_for_good_ = false;  // the last load: another try would be answered the same
+  struct Health {
+    std::string level = "ok", note;
+  };
+  Health health_;  // a workload's, as last told
+  std::vector<ServiceReport> services_;
+  std::string resources_;  // the document, empty until there is one
+  std::string resources_sent_;
+  std::string failure_;  // what a workload said when it could not go on
+  bool draining_ = false;
   bool stopping_ = false;
   bool stopped_ = false;
 };
 
-// Names of the instance: short enough for a socket path, the same for the same plugin and
-// organization.
-std::string zygote_name(const std::string& digest, const std::string& organization);
+// Name of the instance: short enough for a socket path, the same for the same plugin, configuration
+// and organization (and assignment, of a workload), and so found again by the next agent.
+std::string instance_name(const ZygoteSpec& spec);
 
 // What a worker may be given; a plugin that needs something else cannot run here.
 Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter);
+bool is_session_adapter(const loader::AdapterFacts& adapter);
 
 }  // namespace rap::agent

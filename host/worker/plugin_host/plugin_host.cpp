@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 
 namespace rap::worker {
 namespace {
@@ -25,7 +26,7 @@ const Known kKnown[] = {
     {RAP_HOST_LOOP, &kLoopTable},       {RAP_HOST_STREAM, &kStreamTable},
     {RAP_HOST_SECRET, &kSecretTable},   {RAP_HOST_SESSION, &kSessionTable},
     {RAP_HOST_METRICS, &kMetricsTable}, {RAP_HOST_STATE_DIR, &kStateDirTable},
-    {RAP_HOST_HEALTH, &kHealthTable},
+    {RAP_HOST_HEALTH, &kHealthTable},   {RAP_HOST_SNAPSHOT, &kSnapshotTable},
 };
 
 }  // namespace
@@ -61,7 +62,8 @@ const void* PluginHost::get_extension(const rap_host* host, const char* id) {
 rap_result PluginHost::fail_call(const rap_host* host, rap_result code, const char* text) {
   PluginHost& self = of(host);
   if (!self.on_loop_or_blame("rap_host fail()")) return code;
-  if (text != nullptr) self.failure_.assign(text, strnlen(text, kFailTextMax));
+  // It goes into messages: a text that is none must not cost the connection to the agent.
+  if (text != nullptr) self.failure_ = as_utf8({text, strnlen(text, kFailTextMax)});
   return code;
 }
 
@@ -160,8 +162,11 @@ void PluginHost::record_metric(std::uint32_t id, double value) {
 }
 
 void PluginHost::report_health(const rap_health& health) {
-  const std::lock_guard lock(mutex_);
-  reported_health_ = health;
+  {
+    const std::lock_guard lock(mutex_);
+    reported_health_ = health;
+  }
+  if (options_.health_reported) options_.health_reported();
 }
 
 const char* result_name(rap_result result) {

@@ -22,6 +22,9 @@ struct PluginHostOptions {
   std::string config = "{}";        // JSON, checked against the schema already
   std::string organization;
   std::string session_id;
+  int state_directory = -1;  // for rap.host.state-dir/1; -1: there is none
+  // The adapter reported its health by itself. Any thread; may be empty.
+  std::function<void()> health_reported = {};
 };
 
 struct Metric {
@@ -87,6 +90,11 @@ class PluginHost {
   void note_stream_failure(std::string detail) { stream_failure_ = std::move(detail); }
   const std::string& stream_failure() const { return stream_failure_; }
 
+  // rap.host.snapshot/1. `json` is what the agent sent and is one JSON document.
+  void set_snapshot(const std::string& name, std::string json);
+  rap_result watch_snapshot(const std::string& name, rap_snapshot_fn run, void* user);
+  rap_result unwatch_snapshot(const std::string& name);
+
   std::uint32_t define_metric(Metric metric);  // 0: too many
   void record_metric(std::uint32_t id, double value);
   void report_health(const rap_health& health);
@@ -95,6 +103,14 @@ class PluginHost {
   static const void* get_extension(const rap_host* host, const char* id);
   static rap_result fail_call(const rap_host* host, rap_result code, const char* text);
   bool granted(std::string_view id) const;
+  void tell_snapshot(const std::string& name);
+
+  struct Snapshot {
+    std::string json;  // empty: the agent has not sent it
+    rap_snapshot_fn run = nullptr;
+    void* user = nullptr;
+    bool due = false;  // `run` has not seen `json`
+  };
 
   Loop& loop_;
   AgentLink& agent_;
@@ -105,6 +121,7 @@ class PluginHost {
   rap_adapter* adapter_ = nullptr;
   std::string failure_;
   std::string stream_failure_;
+  std::map<std::string, Snapshot> snapshots_;  // by name
 
   mutable std::mutex mutex_;  // guards what follows: RAP_ANY functions use it
   std::map<std::uint64_t, PendingStream> streams_;
@@ -127,6 +144,7 @@ extern const rap_host_stream_1 kStreamTable;
 extern const rap_host_secret_1 kSecretTable;
 extern const rap_host_session_1 kSessionTable;
 extern const rap_host_metrics_1 kMetricsTable;
+extern const rap_host_snapshot_1 kSnapshotTable;
 extern const rap_host_state_dir_1 kStateDirTable;
 extern const rap_host_health_1 kHealthTable;
 

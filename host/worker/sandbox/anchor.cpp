@@ -86,12 +86,18 @@ bool enter_and_fork(const Plan& plan, int line) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-// Holds nothing and may do nothing but signal and wait.
-[[noreturn]] void stay(pid_t inner) {
+// What the anchor waits for, held back from now on: with "go" the inner side may work, and a
+// SIGTERM is for it.
+sigset_t hold_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, number);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Holds nothing and may do nothing but signal and wait.
+[[noreturn]] void stay(pid_t inner, const sigset_t& signals) {
   close_range(0, ~0u, 0);
   if (geteuid() == 0) {
     (void)!setgroups(0, nullptr);
@@ -180,9 +186,10 @@ Result<Gate> start_inner(const Plan& plan) {
   }
   int status = 0;
   waitpid(middle, &status, 0);
+  const sigset_t signals = hold_signals();
   say(outside.get(), "go");
   (void)hear(outside.get());  // "bound", or the inner process is dead already
-  stay(inner);
+  stay(inner, signals);
 }
 
 }  // namespace rap::sandbox

@@ -68,6 +68,7 @@ inline namespace plugin_api __attribute__((visibility("hidden"))) {
   RAP_TABLE_ID(rap_host_stream_1, RAP_HOST_STREAM)
   RAP_TABLE_ID(rap_host_secret_1, RAP_HOST_SECRET)
   RAP_TABLE_ID(rap_host_metrics_1, RAP_HOST_METRICS)
+  RAP_TABLE_ID(rap_host_snapshot_1, RAP_HOST_SNAPSHOT)
   RAP_TABLE_ID(rap_host_state_dir_1, RAP_HOST_STATE_DIR)
   RAP_TABLE_ID(rap_host_health_1, RAP_HOST_HEALTH)
   RAP_TABLE_ID(rap_host_session_1, RAP_HOST_SESSION)
@@ -434,6 +435,10 @@ inline namespace plugin_api __attribute__((visibility("hidden"))) {
   template <typename T, void (T::*Method)(rap_result, int fd)>
   void stream(void* user, rap_result result, int fd) {
     in_callback<T>(user, [&](T& self) { (self.*Method)(result, fd); });
+  }
+  template <typename T, void (T::*Method)(std::string_view name, std::string_view json)>
+  void snapshot(void* user, rap_str name, rap_str json) {
+    in_callback<T>(user, [&](T& self) { (self.*Method)(view(name), view(json)); });
   }
   template <typename T, void (T::*Method)(rap_result, rap_bytes)>
   void secret(void* user, rap_result result, rap_bytes value) {

@@ -115,9 +115,9 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
   adapter.roles = options.roles;
   adapter.needs = options.needs;
   adapter.wants = options.wants;
-  adapter.provides = {"rap.adapter.session/1"};
+  adapter.provides = {options.provides};
   adapter.profile = "net.none";
-  adapter.share = 2;
+  adapter.share = options.share;
   adapter.fork_safe = options.fork_safe;
   manifest.adapters = {adapter};
   json::array grants;
@@ -132,7 +132,7 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
                        {"grants", grants},
                        {"organization", "org_test"},
                        {"config", options.config},
-                       {"mode", "session"}};
+                       {"mode", options.mode}};
   return agent_->call(body, {}, kCall);
 }
 

@@ -29,6 +29,9 @@ struct LoadOptions {
   bool fork_safe = true;
   bool flip_hash = false;
   boost::json::object config;
+  const char* mode = "session";
+  std::string provides = "rap.adapter.session/1";
+  std::uint32_t share = 2;
   std::vector<std::string> roles = {"zoo-worker"};
   std::vector<std::string> needs = {"rap.host.session/1"};
   std::vector<std::string> wants = {"rap.host.log/1", "rap.host.loop/1"};

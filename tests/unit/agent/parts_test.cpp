@@ -198,7 +198,15 @@ TEST(Plan, OneZygoteForEachOrganization) {
   ASSERT_TRUE(plan[0].spec);
   EXPECT_EQ(plan[0].organizations, (std::vector<std::string>{"org_1", "org_2"}));
   EXPECT_EQ(plan[1].organizations, (std::vector<std::string>{"org_2"}));
-  EXPECT_NE(zygote_name("d", "org_1"), zygote_name("d", "org_2"));
+  ZygoteSpec one = *plan[0].spec;
+  one.organization = "org_1";
+  ZygoteSpec two = one;
+  EXPECT_EQ(instance_name(one), instance_name(two));
+  two.organization = "org_2";
+  EXPECT_NE(instance_name(one), instance_name(two));
+  two = one;
+  two.config_json = "{\"a\":1}";
+  EXPECT_NE(instance_name(one), instance_name(two)) << "another configuration, another process";
 }
 
 TEST(Plan, APluginForAnotherRoleOrWithOtherNeedsIsRefused) {

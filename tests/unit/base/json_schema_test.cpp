@@ -39,6 +39,7 @@ TEST(JsonSchema, NamesPlaceAndReason) {
       {R"({"prt":22})", "/prt: unknown key", "did you mean \"port\"?"},
       {R"({"peers":[{"name":"a"},{"name":1}]})", "/peers/1/name: ", "type"},
       {R"({"peers":[{},{},{}]})", "/peers", ""},
+      {R"({"peers":[{"name":"a"},{"name":"b","x":1}]})", "/peers/1/x: unknown key", "name"},
       {R"({"peer":{"nam":"x"}})", "/peer/nam: unknown key", "did you mean \"name\"?"},
       {R"([])", "/: ", ""},
       {R"(null)", "/: ", ""},

@@ -102,6 +102,22 @@ typedef struct rap_host_metrics_1 {
   RAP_ANY void (*record)(const rap_host*, uint32_t id, double value);
 } rap_host_metrics_1;
 
+/* ---- snapshots ---- */
+/* What the node was told and an adapter without sessions may know, as documents that change while
+ * it runs; what a restart may change belongs into the configuration. A document holds what this
+ * role and organization may see and nothing else; the host's documentation lists the names. */
+#define RAP_HOST_SNAPSHOT "rap.host.snapshot/1"
+/* `json` is the whole document; both are borrowed until the function returns (M2). */
+typedef RAP_LOOP void (*rap_snapshot_fn)(void* user, rap_str name, rap_str json);
+typedef struct rap_host_snapshot_1 {
+  /* Calls the function with the document of that name as soon as the node has it, and again after
+   * each change; of changes that come quickly only the last may be seen. Watching the same name
+   * again replaces function and user, and calls it again. At most 16 names (RAP_E_RESOURCE). */
+  RAP_LOOP rap_result (*watch)(const rap_host*, const char* name, rap_snapshot_fn, void* user);
+  /* Afterwards the function does not run again. RAP_E_GONE: the name was not watched. */
+  RAP_LOOP rap_result (*unwatch)(const rap_host*, const char* name);
+} rap_host_snapshot_1;
+
 /* ---- state directory ---- */
 #define RAP_HOST_STATE_DIR "rap.host.state-dir/1"
 typedef struct rap_host_state_dir_1 {

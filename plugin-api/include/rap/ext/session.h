@@ -109,10 +109,13 @@ typedef struct rap_adapter_session_1 {
 typedef struct rap_incoming {
   uint32_t size, kind; /* kind: RAP_STREAM_* */
   rap_str service;     /* the name under which the host published the adapter */
-  rap_str peer;        /* opaque; authenticated and authorized already */
+  rap_str peer;        /* opaque; authenticated and authorized already. Empty: it came in on a
+                          socket the host listens on for the adapter, and nobody vouches for it */
 } rap_incoming;
 typedef struct rap_adapter_accept_1 {
-  /* With RAP_OK the fd is the adapter's, with any other answer it stays the host's (M4). */
+  /* The fd is connected, non-blocking and close-on-exec. With RAP_OK it is the adapter's, with any
+   * other answer it stays the host's (M4), which closes it; after RAP_E_BUSY the host waits a
+   * moment before it accepts more. */
   RAP_LOOP rap_result (*accept)(rap_adapter*, int fd, const rap_incoming*);
 } rap_adapter_accept_1;
 
