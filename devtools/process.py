@@ -2,7 +2,8 @@
 
 A `Process` writes its output to a log file, dies with its owner (also when the owner is killed), and is
 stopped with a signal and a deadline. A `Ledger` is a file with the pid and start time of everything that
-runs under the owner, so that a later run can end what a killed one left behind, and nothing else.
+runs under the owner, so that what a killed owner left behind can be ended, and nothing else: by a `Guard`
+at once, or by the next run.
 """
 
 import atexit
@@ -13,6 +14,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -173,12 +175,13 @@ class Process:
             _running.remove(self)
 
 
-def stop_all():
+def stop_all(spare=()):
+    """`spare`: pids of ours that go on."""
     for process in reversed(list(_running)):
         process.stop()
     # With become_subreaper(): what our programs left running.
     for sig in (signal.SIGTERM, signal.SIGKILL):
-        left = [p for p in descendants_of(os.getpid()) if start_time(p) is not None]
+        left = [p for p in descendants_of(os.getpid()) if start_time(p) is not None and p not in spare]
         for pid in left:
             try:
                 os.kill(pid, sig)
@@ -271,16 +274,21 @@ class Ledger:
     @staticmethod
     def end_leftovers(path):
         """Ends exactly what a killed owner left running; returns the commands it ended."""
+        ended = Ledger._end(Ledger._read(path))
+        pathlib.Path(path).unlink(missing_ok=True)
+        return ended
+
+    @staticmethod
+    def _end(rows):
         ended = []
-        for pid, started, command in Ledger._read(path):
-            if kill_exact(pid, started, signal.SIGTERM):
+        for pid, started, command in rows:
+            if pid != os.getpid() and kill_exact(pid, started, signal.SIGTERM):
                 ended.append((pid, started, command))
         deadline = time.monotonic() + 3
         while any(start_time(p) == s for p, s, _ in ended) and time.monotonic() < deadline:
             time.sleep(0.02)
         for pid, started, _ in ended:
             kill_exact(pid, started, signal.SIGKILL)
-        pathlib.Path(path).unlink(missing_ok=True)
         return [command for _, _, command in ended]
 
     @staticmethod
@@ -289,3 +297,45 @@ class Ledger:
             return json.loads(pathlib.Path(path).read_text())
         except (OSError, ValueError):
             return []
+
+
+class Guard:
+    """A process that ends what is in the ledger as soon as its owner is gone, however that came.
+
+    Our programs die with the owner by themselves; what *they* started does not (workers outlive their agent by
+    design). The guard waits for the end of a pipe whose other end only the owner holds. It is a session of its own,
+    so that what is sent to the owner's terminal or process group does not reach it."""
+
+    def __init__(self, ledger):
+        root = pathlib.Path(__file__).resolve().parent.parent
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "devtools.process", str(ledger.path), str(os.getpid()), str(start_time(os.getpid()))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            cwd="/", env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"})
+        self.pid = self._popen.pid
+        ready = self._popen.stdout.read(1)
+        self._popen.stdout.close()
+        if not ready:
+            raise Failed("the guard of the processes did not start")
+
+    def dismiss(self):
+        """For an owner that has ended everything in order."""
+        self._popen.kill()
+        self._popen.wait()
+        self._popen.stdin.close()
+
+    @staticmethod
+    def watch(path, owner, started):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        os.write(1, b"+")
+        while os.read(0, 1):
+            pass
+        rows = Ledger._read(path)
+        # The ledger of an owner that came after ours is not our business; nor is the file, which the next one reads.
+        if rows and rows[0][:2] == [owner, started]:
+            Ledger._end(rows)
+
+
+if __name__ == "__main__":
+    Guard.watch(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

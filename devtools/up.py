@@ -1,7 +1,7 @@
 """`./dev up`, `./dev up --check`, `./dev env`.
 
 One folder each under .rap/ (`up`, `check`), made fresh on every start and locked while its owner runs. What a
-killed owner left running is ended by pid and start time before anything new starts.
+killed owner left running is ended by pid and start time: at once by its guard, and else before anything new starts.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ import time
 from devtools import process
 from devtools.build import ROOT, build
 from devtools.platform import Platform
-from devtools.process import Failed, Ledger
+from devtools.process import Failed, Guard, Ledger
 from devtools.steps import Steps
 from devtools import story
 
@@ -37,7 +37,7 @@ class Place:
         self.folder = RAP / name
         self.lock_path = RAP / f"{name}.lock"
         self.ledger = Ledger(RAP / f"{name}.processes")
-        self._lock = None
+        self._lock = self._guard = None
 
     def take(self):
         RAP.mkdir(mode=0o755, exist_ok=True)
@@ -52,11 +52,14 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.ledger.start()
+        self._guard = Guard(self.ledger)
         return ended
 
     def release(self):
-        process.stop_all()
+        # Until everything has ended, a kill -9 in the middle of the stopping is still covered.
+        process.stop_all(spare=[self._guard.pid])
         self.ledger.remove()
+        self._guard.dismiss()
 
 
 def show_failure(steps, error):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,8 @@ class Dev(unittest.TestCase):
                 "up.build = lambda targets: (print('building', flush=True), time.sleep(60));"
                 "up.Place.__init__ = (lambda old: lambda self, name: old(self, 'interrupted'))(up.Place.__init__);"
                 "sys.exit(up.main([]))")
+        self.addCleanup((ROOT / ".rap" / "interrupted.lock").unlink, missing_ok=True)
+        self.addCleanup(shutil.rmtree, ROOT / ".rap" / "interrupted", ignore_errors=True)
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
             seen = run.stdout.readline() + run.stdout.readline()
@@ -83,6 +86,42 @@ class Dev(unittest.TestCase):
                 owner.stdout.close()
                 bystander.kill()
                 bystander.wait()
+
+    def test_a_guard_ends_what_a_killed_owner_left_and_nothing_of_the_next_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "processes"
+            code = OWNER.replace("child =", "from devtools.process import Guard; guard = Guard(ledger)\nchild =").replace(
+                "print(child.pid,", "print(child.pid, guard.pid,")
+
+            def start():
+                owner = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True,
+                                         env={**os.environ, "PYTHONPATH": str(ROOT)})
+                left, guard = map(int, owner.stdout.readline().split())
+                wait_until(lambda: any(row[0] == left for row in json.loads(path.read_text())), 5, "the record")
+                self.addCleanup(owner.stdout.close)
+                return owner, left, guard
+
+            first, left, guard = start()
+            os.kill(guard, signal.SIGTERM)  # as a person might who ends everything politely first
+            first.kill()
+            first.wait()
+            wait_until(lambda: start_time(left) is None, 10, "the end of what was left")
+            wait_until(lambda: start_time(guard) is None, 10, "the end of the guard")
+
+            # The next owner writes the same ledger before the guard of this one looks.
+            second, left, guard = start()
+            os.kill(guard, signal.SIGSTOP)
+            second.kill()
+            second.wait()
+            third, its, its_guard = start()
+            os.kill(guard, signal.SIGCONT)
+            wait_until(lambda: start_time(guard) is None, 10, "the end of the guard")
+            self.assertIsNotNone(start_time(its))
+            self.assertIsNone(third.poll())
+            os.kill(left, signal.SIGKILL)  # what the next `up` does, with the ledger that it finds
+            third.kill()
+            third.wait()
+            wait_until(lambda: start_time(its) is None and start_time(its_guard) is None, 10, "the end of all")
 
     def test_a_process_dies_with_its_owner(self):
         with tempfile.TemporaryDirectory() as folder:
