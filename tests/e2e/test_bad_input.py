@@ -15,8 +15,8 @@ import time
 from devtools import story
 from devtools.api import Api, ApiError
 from devtools.node import Node
-from devtools.process import free_port, wait_until
-from tests.e2e.shared import EndToEnd
+from devtools.process import descendants_of, free_port, wait_until
+from tests.e2e.shared import EndToEnd, clock
 
 GARBAGE_CONNECTIONS = 10_000
 GARBAGE_THREADS = 16
@@ -128,7 +128,7 @@ class Nodes(EndToEnd):
         self.assertIn("node.revoked", events)
 
     def test_a_clock_a_year_off_says_so(self):
-        node = Node(self.platform, "late", ["faketime", "-f", "+400d"])
+        node = Node(self.platform, "late", clock("+400d"))
         self.addCleanup(node.stop)
         node.make_token()
         node.start_enroll()
@@ -136,6 +136,20 @@ class Nodes(EndToEnd):
                    or not node.enroll.alive(), 20, "a word about the clock", node.enroll.log)
         self.assertRegex(log_of(node).lower(), r"clock|expired|not yet valid")
         self.assertIsNone(node.join_request())
+        node.stop()
+        self.assertEqual(self.with_configuration(node), [], "a process of this test goes on after it")
+
+    def with_configuration(self, node):
+        """Command lines of running processes that name the node's configuration."""
+        found = []
+        for pid in descendants_of(os.getpid()):
+            try:
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if str(node.config) in words:
+                found.append(words.replace("\0", " "))
+        return found
 
     def test_unknown_key_in_the_configuration(self):
         node = Node(self.platform, "typo")

@@ -12,16 +12,10 @@ from devtools import story
 from devtools.api import Api, ApiError
 from devtools.node import Node
 from devtools.process import Process, descendants_of, wait_until
-from tests.e2e.shared import EndToEnd
+from tests.e2e.shared import EndToEnd, clock
 
 GARBAGE_CONNECTIONS = 10_000
 YEAR = ["+400d", "-400d"]
-
-
-def clock(offset):
-    """In front of a command: its wall clock is off. Not `faketime` itself, which stays in between as a parent."""
-    library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    return ["env", f"LD_PRELOAD={library}", f"FAKETIME={offset}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
 
 
 class NodeTest(EndToEnd):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 import secrets
 import shutil
 import signal
@@ -68,30 +67,29 @@ class Swapped(NodeTest):
         """The verified artifact is replaced in the node's store; the worker dies and the next one must not get it."""
         node = self.platform.node
         store = node.folder / "state" / "store"
-        artifact = max((p for p in store.rglob("*") if p.is_file() and re.fullmatch("[0-9a-f]{64}", p.name)
-                        and "quarantine" not in p.parts and p.name in self.status_json()), key=lambda p: p.stat().st_size)
+        worker = wait_until(self.worker, 30, "the worker of the platform's organization", node.log)
+        artifact = store / worker["sha256"][:2] / worker["sha256"]
         good = artifact.read_bytes()
         evil = (self.platform.plugins / "echo.so").read_bytes()
         refused = self.metric("rap_agent_artifacts_refused_total")
         artifact.chmod(0o600)
         artifact.write_bytes(evil.ljust(len(good), b"\0")[:len(good)])
-        old = self.worker_pid()
+        old = worker["pid"]
         os.kill(old, signal.SIGKILL)
         wait_until(lambda: self.metric("rap_agent_artifacts_refused_total") > refused, 30, "a refusal", node.log)
         self.assertIn("was changed on disk", pathlib.Path(node.log).read_text(errors="replace"))
-        again = wait_until(lambda: (w := self.ssh_workload())["state"] == "running" and w["pid"] != old and w, 60,
-                           "the downloaded one to run", node.log)
+        again = wait_until(lambda: (w := self.worker()) and w["pid"] != old and w, 60, "the downloaded one to run",
+                           node.log)
         self.assertEqual(again["detail"], "")
         self.assertEqual(artifact.read_bytes(), good)
         self.assertTrue((store / "quarantine" / artifact.name).exists())
         with story.open_session(self.platform) as terminal:
             story.shell_pid(terminal)
 
-    def status_json(self):
-        return json.dumps([w["sha256"] for w in self.status()["workers"] if w["state"] == "running"])
-
-    def ssh_workload(self):
-        return next(w for w in self.status()["workloads"] if w["role"] == "ssh-worker")
+    def worker(self):
+        """The running worker of the platform's own organization; other tests may have left others."""
+        return next((w for w in self.status()["workers"] if w["state"] == "running"
+                     and w["organization"] == self.platform.organization_id), None)
 
 
 class BentMetadata(NodeTest):
