@@ -179,7 +179,8 @@ class SessionWorker final : private AgentLink, private HubListener {
       out["counters"] = {{"refused_input", counters.refused_input},
                          {"dropped_frames", counters.dropped_frames},
                          {"resyncs", counters.resyncs},
-                         {"protocol_errors", counters.protocol_errors}};
+                         {"protocol_errors", counters.protocol_errors},
+                         {"throttled", counters.throttled}};
     }
     out["attachments"] = std::move(attachments);
   }

@@ -33,7 +33,8 @@ Attachment::Attachment(Loop& loop, AttachmentOwner& owner, AttachRequest request
       queue_(request_.stream.get()) {}
 
 Attachment::~Attachment() {
-  for (std::uint64_t id : {hello_timer_, retry_timer_, finish_timer_, kick_timer_}) {
+  for (std::uint64_t id :
+       {hello_timer_, retry_timer_, throttle_timer_, finish_timer_, kick_timer_}) {
     if (id != 0) loop_.cancel(id);
   }
   if (request_.stream) loop_.unwatch(request_.stream.get());
@@ -62,7 +63,7 @@ void Attachment::on_ready(std::uint32_t events) {
 
 void Attachment::read_frames() {
   for (int i = 0; i < kReadsMax; ++i) {
-    if (phase_ == Phase::gone || held_) return;
+    if (phase_ == Phase::gone || held_ || throttle_timer_ != 0) return;
     if (phase_ == Phase::ending) {
       // Only to notice that the client is gone.
       std::uint8_t ignored[4096];
@@ -83,10 +84,12 @@ void Attachment::read_frames() {
 }
 
 void Attachment::process_frames() {
-  while (phase_ != Phase::gone && phase_ != Phase::ending && !held_) {
+  while (phase_ != Phase::gone && phase_ != Phase::ending && !held_ && throttle_timer_ == 0) {
     auto frame = reader_.next();
     if (!frame) return protocol_error(frame.error().detail);
     if (!*frame) return;
+    const auto wait = budget_.spend((*frame)->payload.size(), Loop::Clock::now());
+    if (wait.count() > 0) throttle(wait);
     if (process(**frame)) continue;
     held_ = **frame;
     rewatch();
@@ -99,6 +102,17 @@ void Attachment::process_frames() {
       rewatch();
     });
   }
+}
+
+// Whoever floods waits: the stream's own flow control carries it to the client.
+void Attachment::throttle(std::chrono::milliseconds wait) {
+  owner_.on_throttled(*this);
+  throttle_timer_ = loop_.timer(wait, 0ms, [this] {
+    throttle_timer_ = 0;
+    process_frames();
+    rewatch();
+  });
+  rewatch();
 }
 
 bool Attachment::process(const frames::FrameView& frame) {
@@ -186,9 +200,15 @@ void Attachment::kick(Loop::Task task) {
 
 void Attachment::rewatch() {
   if (phase_ == Phase::gone) return;
-  const std::uint32_t wanted = (held_ ? 0 : kRead) | (queue_.empty() ? 0 : kWrite);
+  const std::uint32_t wanted =
+      (held_ || throttle_timer_ != 0 ? 0 : kRead) | (queue_.empty() ? 0 : kWrite);
   if (wanted == watched_) return;
   watched_ = wanted;
+  if (wanted == 0) {
+    // Not watched for nothing: a stream that hung up would be reported without end.
+    loop_.unwatch(request_.stream.get());
+    return;
+  }
   (void)loop_
       .watch(request_.stream.get(), wanted, [this](std::uint32_t events) { on_ready(events); })
       .has_value();
@@ -206,6 +226,7 @@ void Attachment::finish(std::optional<frames::HubMessage> last) {
   last_ = std::move(last);
   held_.reset();
   if (retry_timer_ != 0) loop_.cancel(std::exchange(retry_timer_, 0));
+  if (throttle_timer_ != 0) loop_.cancel(std::exchange(throttle_timer_, 0));
   if (hello_timer_ != 0) loop_.cancel(std::exchange(hello_timer_, 0));
   if (finish_timer_ != 0) loop_.cancel(finish_timer_);
   finish_left_ = queue_.bytes();
@@ -223,7 +244,8 @@ void Attachment::end(const std::string& why) {
   if (phase_ == Phase::gone) return;
   const bool told = phase_ == Phase::ending;
   phase_ = Phase::gone;
-  for (std::uint64_t* id : {&hello_timer_, &retry_timer_, &finish_timer_, &kick_timer_}) {
+  for (std::uint64_t* id :
+       {&hello_timer_, &retry_timer_, &throttle_timer_, &finish_timer_, &kick_timer_}) {
     if (*id != 0) loop_.cancel(std::exchange(*id, 0));
   }
   held_.reset();

@@ -7,6 +7,7 @@
 
 #include "contracts/frames/control.hpp"
 #include "contracts/frames/reader.hpp"
+#include "host/worker/hub/input_budget.hpp"
 #include "host/worker/hub/out_queue.hpp"
 #include "host/worker/loop.hpp"
 
@@ -35,6 +36,8 @@ class AttachmentOwner {
   virtual void on_message(Attachment& from, const frames::ClientMessage& message) = 0;
   // False: not now; the same frame is offered again, and nothing is read meanwhile.
   virtual bool on_data(Attachment& from, const frames::FrameView& frame) = 0;
+  // It sent more than it may; nothing is read from it for a while.
+  virtual void on_throttled(Attachment& from) = 0;
   // The queue fell below the low mark, or ran empty.
   virtual void on_room(Attachment& from) = 0;
   // The stream ended, or the client broke the protocol (then `why` is set). Once, unless finish()
@@ -95,6 +98,7 @@ class Attachment {
   void after_write(OutQueue::Io result);
   void continue_ending();
   void kick(Loop::Task task);
+  void throttle(std::chrono::milliseconds wait);
   void rewatch();
   void protocol_error(const std::string& why);
   void end(const std::string& why);
@@ -108,11 +112,13 @@ class Attachment {
   frames::Hello hello_;
   frames::FrameReader reader_{frames::Direction::to_hub};
   std::optional<frames::FrameView> held_;  // into reader_; offered again by a timer
+  InputBudget budget_{Loop::Clock::now()};
   OutQueue queue_;
   std::optional<frames::HubMessage> last_;
   std::uint64_t control_seq_ = 0;
   std::uint64_t hello_timer_ = 0;
   std::uint64_t retry_timer_ = 0;
+  std::uint64_t throttle_timer_ = 0;  // set: nothing is read
   std::uint64_t finish_timer_ = 0;
   std::uint64_t kick_timer_ = 0;  // something to do, but not from inside a call
   std::size_t finish_left_ = 0;   // queued when the finish timer looked last

@@ -69,6 +69,7 @@ struct HubCounters {
   std::uint64_t dropped_frames = 0;
   std::uint64_t resyncs = 0;
   std::uint64_t protocol_errors = 0;
+  std::uint64_t throttled = 0;  // times that a client which sent too much had to wait
 };
 
 class Hub final : private AttachmentOwner {
@@ -106,6 +107,7 @@ class Hub final : private AttachmentOwner {
   void on_hello(Attachment& from, const frames::Hello& hello) override;
   void on_message(Attachment& from, const frames::ClientMessage& message) override;
   bool on_data(Attachment& from, const frames::FrameView& frame) override;
+  void on_throttled(Attachment&) override { ++counters_.throttled; }
   void on_room(Attachment& from) override;
   void on_gone(Attachment& from, const std::string& why) override;
   void on_ended(Attachment& from) override;

@@ -257,6 +257,28 @@ TEST(Hub, HostileClientsAreToldAndDroppedAndDisturbNobody) {
   EXPECT_TRUE(rig.eventually([](Hub& hub) { return hub.attachments().size() == 1; }));
 }
 
+TEST(Hub, AFloodOfInputWaitsAndLosesNothing) {
+  HubRig rig;
+  rig.open();
+  TestClient flooder = rig.join(AttachMode::control, "Eve");
+  TestClient viewer = rig.join(AttachMode::view, "Val");
+  // Three seconds' worth: one is the burst, the rest must wait.
+  const int kFrames = 30'000;
+  const auto began = std::chrono::steady_clock::now();
+  std::thread typing([&] {
+    for (int i = 0; i < kFrames; ++i) flooder.send_input("x");
+  });
+  ASSERT_TRUE(rig.eventually([](Hub& hub) { return hub.counters().throttled > 0; }));
+  viewer.send_control(frames::Ping{7});
+  EXPECT_TRUE(viewer.next<frames::Pong>(500)) << "others do not wait with it";
+  EXPECT_TRUE(rig.eventually([&](Hub&) { return rig.remote.typed.size() >= std::size_t{kFrames}; },
+                             10'000));
+  typing.join();
+  const auto took = std::chrono::steady_clock::now() - began;
+  EXPECT_EQ(rig.on_loop([&](Hub&) { return rig.remote.typed.size(); }), std::size_t{kFrames});
+  EXPECT_GT(took, std::chrono::milliseconds(1500));
+}
+
 TEST(Hub, HelloHasFiveSeconds) {
   HubRig rig;
   rig.open();
