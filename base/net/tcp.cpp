@@ -45,7 +45,7 @@ std::string address_text(const sockaddr_storage& address) {
 
 class SocketStream final : public TcpStream {
  public:
-  SocketStream(asio::any_io_executor executor, Fd fd) : socket_(std::move(executor)) {
+  SocketStream(const asio::any_io_executor& executor, Fd fd) : socket_(executor) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
     if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {

@@ -1,6 +1,6 @@
 #include "controlplane/auth/throttle.hpp"
 
-#include <cstdlib>
+#include <charconv>
 
 #include "base/bytes.hpp"
 #include "base/crypto.hpp"
@@ -37,7 +37,8 @@ net::Task<int> LoginThrottle::count(std::string key) {
   const int local = local_count(key);
   std::vector<std::string> words{"GET", key};
   const auto reply = co_await redis_.command(std::move(words));
-  const int shared = reply ? std::atoi(reply->text.c_str()) : 0;
+  int shared = 0;  // also for what is no number
+  if (reply) std::from_chars(reply->text.data(), reply->text.data() + reply->text.size(), shared);
   co_return std::max(local, shared);
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "fabric/h2/connection_impl.hpp"
@@ -104,7 +105,8 @@ int on_header(nghttp2_session* session, const nghttp2_frame* frame, const std::u
       state->request.headers.push_back(net::HttpHeader{std::string(name), std::move(value)});
     }
   } else if (name == ":status") {
-    state->status = static_cast<unsigned>(std::atoi(value.c_str()));
+    // nghttp2 lets only three digits through.
+    std::from_chars(value.data(), value.data() + value.size(), state->status);
   } else {
     state->answer.push_back(net::HttpHeader{std::string(name), std::move(value)});
   }

@@ -222,9 +222,9 @@ void TestHost::turn(int wait_ms) {
     const WatchEntry watch = found->second;
     ++io_calls;
     watch.call(watch.user, entry.fd,
-               (entry.revents & POLLIN ? RAP_IO_READ : 0u) |
-                   (entry.revents & POLLOUT ? RAP_IO_WRITE : 0u) |
-                   (entry.revents & (POLLERR | POLLHUP) ? RAP_IO_ERROR : 0u));
+               (entry.revents & POLLIN ? unsigned{RAP_IO_READ} : 0u) |
+                   (entry.revents & POLLOUT ? unsigned{RAP_IO_WRITE} : 0u) |
+                   (entry.revents & (POLLERR | POLLHUP) ? unsigned{RAP_IO_ERROR} : 0u));
   }
 }
 
