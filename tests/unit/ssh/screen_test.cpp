@@ -253,6 +253,23 @@ TEST(Screen, SkippingWhatScrolledAwayChangesNothing) {
   }
 }
 
+// Wherever it stands: text is looked at in words of eight bytes.
+TEST(Screen, AnAttributeSetInTextThatScrolledAwayStaysSet) {
+  std::string lines;
+  for (int i = 0; i < 1000; ++i) lines += "0123456789\r\n";
+  for (std::size_t at = 0; at <= 16; ++at) {
+    const std::string first = std::string(at, 'x') + "\033[7m\r\n";
+    Screen slow({60, 10});
+    slow.write(first);
+    slow.settle();
+    slow.write(lines + "end");
+    Screen fast({60, 10});
+    fast.write(first + lines + "end");
+    expect_same(slow, fast, "at " + std::to_string(at));
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST(Screen, KeepsWhatWasWrittenLastWhenItGetsShorter) {
   Screen screen({20, 6});
   screen.write("1\r\n2\r\n3\r\n4\r\n5\r\n6");
