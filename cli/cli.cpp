@@ -118,4 +118,49 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
   return *command;
 }
 
+void add_cluster_option(CLI::App& command, std::string& cluster) {
+  command.add_option("--cluster", cluster, "Cluster; not needed when there is one");
+}
+void add_organization_option(CLI::App& command, std::string& organization) {
+  command.add_option("--organization", organization, "Organization; not needed when there is one");
+}
+
+void add_list(CLI::App& parent, Cli& cli, const std::string& about, const std::string& path,
+              const std::vector<Column>& columns) {
+  add_command(parent, "list", about).callback([&cli, path, columns] {
+    cli.list(cli.api().list(path), columns);
+  });
+}
+
+void add_cluster_list(CLI::App& parent, Cli& cli, const std::string& about, const std::string& what,
+                      const std::vector<Column>& columns) {
+  CLI::App& list = add_command(parent, "list", about);
+  const auto cluster = std::make_shared<std::string>();
+  add_cluster_option(list, *cluster);
+  list.callback([&cli, cluster, what, columns] {
+    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(*cluster) + "/" + what), columns);
+  });
+}
+
+void add_organization_list(CLI::App& parent, Cli& cli, const std::string& about,
+                           const std::string& what, const std::vector<Column>& columns) {
+  CLI::App& list = add_command(parent, "list", about);
+  const auto organization = std::make_shared<std::string>();
+  list.add_option("--organization", *organization, "Only of this organization");
+  list.callback([&cli, organization, what, columns] {
+    cli.list(cli.of_organizations(*organization, what), columns);
+  });
+}
+
+void add_removal(CLI::App& parent, Cli& cli, const std::string& about, const std::string& id_of,
+                 const std::string& path) {
+  CLI::App& remove = add_command(parent, "remove", about);
+  const auto id = std::make_shared<std::string>();
+  remove.add_option("id", *id, "Id of the " + id_of)->required();
+  remove.callback([&cli, id, path] {
+    cli.api().remove(path + "/" + *id);
+    cli.done("removed " + *id, nullptr);
+  });
+}
+
 }  // namespace rap::cli

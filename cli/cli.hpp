@@ -59,6 +59,23 @@ class Cli {
 CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& about,
                       const std::string& examples = {});
 
+// For commands that need one: the option may be left out where there is only one.
+void add_cluster_option(CLI::App& command, std::string& cluster);
+void add_organization_option(CLI::App& command, std::string& organization);
+
+// `parent list`: everything at `path`.
+void add_list(CLI::App& parent, Cli& cli, const std::string& about, const std::string& path,
+              const std::vector<Column>& columns);
+// `parent list [--cluster C]`: everything at /v1/clusters/C/`what`.
+void add_cluster_list(CLI::App& parent, Cli& cli, const std::string& about, const std::string& what,
+                      const std::vector<Column>& columns);
+// `parent list [--organization O]`: `what` of that one, or of all that the caller may see.
+void add_organization_list(CLI::App& parent, Cli& cli, const std::string& about,
+                           const std::string& what, const std::vector<Column>& columns);
+// `parent remove ID`: DELETE `path`/ID.
+void add_removal(CLI::App& parent, Cli& cli, const std::string& about, const std::string& id_of,
+                 const std::string& path);
+
 void add_login_commands(CLI::App& app, Cli& cli);         // login logout whoami totp
 void add_cluster_commands(CLI::App& app, Cli& cli);       // cluster join-token join-request
 void add_node_commands(CLI::App& app, Cli& cli);          // node node-group role

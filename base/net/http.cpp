@@ -2,18 +2,9 @@
 
 #include <boost/beast/core/string.hpp>
 
+#include "base/bytes.hpp"
+
 namespace rap::net {
-
-namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-}  // namespace
 
 std::optional<std::string_view> HttpHeaders::find(std::string_view name) const {
   for (const HttpHeader& header : *this) {
@@ -60,10 +51,9 @@ std::optional<std::string> percent_decode(std::string_view text) {
       continue;
     }
     if (i + 2 >= text.size()) return std::nullopt;
-    const int high = hex_digit(text[i + 1]);
-    const int low = hex_digit(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high * 16 + low);
+    const auto byte = from_hex(text.substr(i + 1, 2));
+    if (!byte) return std::nullopt;
+    out += static_cast<char>(byte->front());
     i += 2;
   }
   return out;

@@ -65,9 +65,7 @@ void add_cluster(CLI::App& app, Cli& cli) {
     const json::value made = cli.api().post("/v1/clusters", body);
     cli.done("created cluster " + o->slug + " (" + text_at(made, "id") + ")", made);
   });
-  add_command(cluster, "list", "List clusters").callback([&cli] {
-    cli.list(cli.api().list("/v1/clusters"), kClusterColumns);
-  });
+  add_list(cluster, cli, "List clusters", "/v1/clusters", kClusterColumns);
   CLI::App& show = add_command(cluster, "show", "Show a cluster");
   show.add_option("cluster", o->cluster, "Name, slug or id")->required();
   show.callback([&cli, o] {
@@ -88,7 +86,7 @@ void add_join_token(CLI::App& app, Cli& cli) {
   CLI::App& create = add_command(token, "create", "Make a join token and print it, once",
                                  "  rapctl join-token create --cluster berlin --ttl 600 > token\n"
                                  "  rap-node-agent enroll --token-file token ...\n");
-  create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(create, o->cluster);
   create.add_option("--ttl", o->ttl_s, "Seconds it can be used")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -104,12 +102,8 @@ void add_join_token(CLI::App& app, Cli& cli) {
         json::object{{"ttl_s", o->ttl_s}, {"max_uses", o->max_uses}, {"scope", scope}});
     cli.done(text_at(made, "token"), made);
   });
-  CLI::App& list = add_command(token, "list", "List join tokens (never their secrets)");
-  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
-  list.callback([&cli, o] {
-    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(o->cluster) + "/join-tokens"),
-             kTokenColumns);
-  });
+  add_cluster_list(token, cli, "List join tokens (never their secrets)", "join-tokens",
+                   kTokenColumns);
   CLI::App& revoke = add_command(token, "revoke", "Make a join token useless");
   revoke.add_option("id", o->id, "Id of the token")->required();
   revoke.callback([&cli, o] {
@@ -124,7 +118,7 @@ void add_join_request(CLI::App& app, Cli& cli) {
   const Shared o = std::make_shared<Options>();
 
   CLI::App& list = add_command(request, "list", "List join requests");
-  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(list, o->cluster);
   list.add_option("--status", o->status, "Only pending, approved or rejected ones");
   list.callback([&cli, o] {
     std::string path = "/v1/clusters/" + cli.cluster(o->cluster) + "/join-requests";

@@ -90,14 +90,9 @@ void add_node_group(CLI::App& app, Cli& cli) {
   group.require_subcommand(1);
   const Shared o = std::make_shared<Options>();
 
-  CLI::App& list = add_command(group, "list", "List groups");
-  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
-  list.callback([&cli, o] {
-    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(o->cluster) + "/node-groups"),
-             kGroupColumns);
-  });
+  add_cluster_list(group, cli, "List groups", "node-groups", kGroupColumns);
   CLI::App& create = add_command(group, "create", "Make a group");
-  create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(create, o->cluster);
   create.add_option("--name", o->name, "Name")->required();
   create.add_option("--parent", o->parent, "Name or id of the group it belongs to");
   create.callback([&cli, o] {
@@ -108,7 +103,7 @@ void add_node_group(CLI::App& app, Cli& cli) {
     cli.done("created node group " + o->name + " (" + text_at(made, "id") + ")", made);
   });
   CLI::App& remove = add_command(group, "delete", "Delete a group; its nodes stay");
-  remove.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(remove, o->cluster);
   remove.add_option("group", o->id, "Name or id")->required();
   remove.callback([&cli, o] {
     const std::string path = "/v1/clusters/" + cli.cluster(o->cluster) + "/node-groups";
@@ -128,7 +123,7 @@ void add_role(CLI::App& app, Cli& cli) {
   assign.add_option("role", o->role, "ssh-worker, rdp-worker, ...")->required();
   assign.add_option("--node", o->node, "Name or id of the node")->required();
   assign.add_option("--organization", o->organization, "For whom; a worker's sessions are theirs");
-  assign.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(assign, o->cluster);
   assign.callback([&cli, o] {
     json::object body{{"node_id", cli.node(o->node)}, {"role", o->role}};
     if (!o->organization.empty()) body["organization_id"] = cli.organization(o->organization);
@@ -136,18 +131,9 @@ void add_role(CLI::App& app, Cli& cli) {
         cli.api().post("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments", body);
     cli.done("assigned " + o->role + " to " + o->node + " (" + text_at(made, "id") + ")", made);
   });
-  CLI::App& list = add_command(role, "list", "List role assignments");
-  list.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
-  list.callback([&cli, o] {
-    cli.list(cli.api().list("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments"),
-             kRoleColumns);
-  });
-  CLI::App& remove = add_command(role, "remove", "Take a role away; its sessions end");
-  remove.add_option("id", o->id, "Id of the assignment")->required();
-  remove.callback([&cli, o] {
-    cli.api().remove("/v1/role-assignments/" + o->id);
-    cli.done("removed " + o->id, nullptr);
-  });
+  add_cluster_list(role, cli, "List role assignments", "role-assignments", kRoleColumns);
+  add_removal(role, cli, "Take a role away; its sessions end", "assignment",
+              "/v1/role-assignments");
 }
 
 }  // namespace

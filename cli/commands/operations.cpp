@@ -26,9 +26,7 @@ struct Options {
 void add_release(CLI::App& app, Cli& cli) {
   CLI::App& release = add_command(app, "release", "What Version Storage offers");
   release.require_subcommand(1);
-  add_command(release, "list", "List known releases").callback([&cli] {
-    cli.list(cli.api().list("/v1/releases"), kReleaseColumns);
-  });
+  add_list(release, cli, "List known releases", "/v1/releases", kReleaseColumns);
   add_command(release, "sync", "Read Version Storage now").callback([&cli] {
     const json::value answer = cli.api().post("/v1/releases/sync");
     cli.done("releases are up to date", answer);
@@ -51,7 +49,7 @@ void add_audit(CLI::App& app, Cli& cli) {
     cli.list(cli.api().list(path + "/audit-events"), kEventColumns);
   });
   CLI::App& verify = add_command(audit, "verify", "Check the chain of a cluster's events");
-  verify.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(verify, o->cluster);
   verify.callback([&cli, o] {
     const json::value answer =
         cli.api().get("/v1/clusters/" + cli.cluster(o->cluster) + "/audit-events/verify");

@@ -10,7 +10,7 @@ namespace rap::cli {
 namespace {
 
 struct Options {
-  std::string organization, user, id, name, slug, login, password_file, role = "member";
+  std::string organization, user, name, slug, login, password_file, role = "member";
 };
 using Shared = std::shared_ptr<Options>;
 
@@ -27,10 +27,8 @@ void add_organization(CLI::App& app, Cli& cli) {
         cli.api().post("/v1/organizations", json::object{{"name", o->name}, {"slug", o->slug}});
     cli.done("created organization " + o->slug + " (" + text_at(made, "id") + ")", made);
   });
-  add_command(organization, "list", "List organizations").callback([&cli] {
-    cli.list(cli.api().list("/v1/organizations"),
-             {{"NAME", "name"}, {"SLUG", "slug"}, {"ID", "id"}});
-  });
+  add_list(organization, cli, "List organizations", "/v1/organizations",
+           {{"NAME", "name"}, {"SLUG", "slug"}, {"ID", "id"}});
 }
 
 void add_user(CLI::App& app, Cli& cli) {
@@ -52,10 +50,8 @@ void add_user(CLI::App& app, Cli& cli) {
                                   {"password", std::string(password.text())}});
     cli.done("created user " + o->login + " (" + text_at(made, "id") + ")", made);
   });
-  add_command(user, "list", "List people").callback([&cli] {
-    cli.list(cli.api().list("/v1/users"),
-             {{"LOGIN", "login"}, {"NAME", "display_name"}, {"OWNER", "owner"}, {"ID", "id"}});
-  });
+  add_list(user, cli, "List people", "/v1/users",
+           {{"LOGIN", "login"}, {"NAME", "display_name"}, {"OWNER", "owner"}, {"ID", "id"}});
 }
 
 void add_membership(CLI::App& app, Cli& cli) {
@@ -65,7 +61,7 @@ void add_membership(CLI::App& app, Cli& cli) {
   CLI::App& add = add_command(membership, "add", "Put a person into an organization",
                               "  rapctl membership add ada --organization acme --role admin\n");
   add.add_option("user", o->user, "Login or id")->required();
-  add.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  add_organization_option(add, o->organization);
   add.add_option("--role", o->role, "admin or member")
       ->check(CLI::IsMember({"admin", "member"}))
       ->capture_default_str();
@@ -75,22 +71,14 @@ void add_membership(CLI::App& app, Cli& cli) {
                        json::object{{"user_id", cli.user(o->user)}, {"role", o->role}});
     cli.done(o->user + " is " + o->role + " (" + text_at(made, "id") + ")", made);
   });
-  CLI::App& list = add_command(membership, "list", "List who belongs to which organization");
-  list.add_option("--organization", o->organization, "Only of this organization");
-  list.callback([&cli, o] {
-    cli.list(cli.of_organizations(o->organization, "memberships"),
-             {{"LOGIN", "login"},
-              {"ORGANIZATION", "organization"},
-              {"ROLE", "role"},
-              {"USER", "user_id"},
-              {"ID", "id"}});
-  });
-  CLI::App& remove = add_command(membership, "remove", "Take a person out of an organization");
-  remove.add_option("id", o->id, "Id of the membership")->required();
-  remove.callback([&cli, o] {
-    cli.api().remove("/v1/memberships/" + o->id);
-    cli.done("removed " + o->id, nullptr);
-  });
+  add_organization_list(membership, cli, "List who belongs to which organization", "memberships",
+                        {{"LOGIN", "login"},
+                         {"ORGANIZATION", "organization"},
+                         {"ROLE", "role"},
+                         {"USER", "user_id"},
+                         {"ID", "id"}});
+  add_removal(membership, cli, "Take a person out of an organization", "membership",
+              "/v1/memberships");
 }
 
 }  // namespace

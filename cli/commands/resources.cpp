@@ -61,8 +61,7 @@ void put_common(Cli& cli, const Options& o, json::object& body) {
 }
 
 void add_common(CLI::App& command, const Shared& o, bool target_required) {
-  command.add_option("--organization", o->organization,
-                     "Organization; not needed when there is one");
+  add_organization_option(command, o->organization);
   command.add_option("--target", o->target, "host:port as the nodes reach it")
       ->required(target_required);
   command.add_option("--secret", o->secret, "Name or id of the secret to log in with");
@@ -81,7 +80,7 @@ void add_resource(CLI::App& app, Cli& cli) {
       "AAAA...\"]}'\n");
   create.add_option("--name", o->name, "Name")->required();
   create.add_option("--protocol", o->protocol, "ssh, rdp or vnc")->capture_default_str();
-  create.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  add_cluster_option(create, o->cluster);
   add_common(create, o, true);
   create.callback([&cli, o] {
     json::object body{{"name", o->name},
@@ -93,11 +92,7 @@ void add_resource(CLI::App& app, Cli& cli) {
         cli.api().post(resources_path(cli.organization(o->organization)), body);
     cli.done("created resource " + o->name + " (" + text_at(made, "id") + ")", made);
   });
-  CLI::App& list = add_command(resource, "list", "List resources");
-  list.add_option("--organization", o->organization, "Only of this organization");
-  list.callback([&cli, o] {
-    cli.list(cli.of_organizations(o->organization, "resources"), kResourceColumns);
-  });
+  add_organization_list(resource, cli, "List resources", "resources", kResourceColumns);
   const auto named = [&](CLI::App& command) -> CLI::App& {
     command.add_option("resource", o->resource, "Name or id")->required();
     return command;
@@ -146,7 +141,7 @@ void add_secret(CLI::App& app, Cli& cli) {
                               "  pass show web | rapctl secret put web-password --from-file -\n");
   put.add_option("name", o->name, "Name")->required();
   put.add_option("--from-file", o->file, "File with the value, - for standard input")->required();
-  put.add_option("--organization", o->organization, "Organization; not needed when there is one");
+  add_organization_option(put, o->organization);
   put.callback([&cli, o] {
     const Secret value = read_value(o->file);
     std::string text(value.text());
@@ -157,14 +152,11 @@ void add_secret(CLI::App& app, Cli& cli) {
     wipe(text);
     cli.done("stored secret " + o->name + " (" + text_at(made, "id") + ")", made);
   });
-  CLI::App& list = add_command(secret, "list", "List the names of secrets");
-  list.add_option("--organization", o->organization, "Only of this organization");
-  list.callback([&cli, o] {
-    cli.list(cli.of_organizations(o->organization, "secrets"), {{"NAME", "name"},
-                                                                {"ORGANIZATION", "organization"},
-                                                                {"CREATED", "created_at"},
-                                                                {"ID", "id"}});
-  });
+  add_organization_list(secret, cli, "List the names of secrets", "secrets",
+                        {{"NAME", "name"},
+                         {"ORGANIZATION", "organization"},
+                         {"CREATED", "created_at"},
+                         {"ID", "id"}});
   CLI::App& remove = add_command(secret, "delete", "Delete a secret");
   remove.add_option("name", o->name, "Name or id")->required();
   remove.add_option("--organization", o->organization, "Whose, when the name is not unique");

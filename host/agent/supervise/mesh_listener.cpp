@@ -2,7 +2,6 @@
 
 #include <boost/json.hpp>
 
-#include "base/crypto.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/net/timer.hpp"
@@ -18,12 +17,6 @@ constexpr net::milliseconds kHelloTimeout{10'000};
 constexpr net::milliseconds kCallTimeout{10'000};
 constexpr net::milliseconds kTermGrace{5'000};  // it drains its streams
 constexpr int kReconnectTries = 5;
-
-std::uint64_t random_number() {
-  std::uint64_t out = 0;
-  for (const std::uint8_t byte : random_bytes(sizeof out)) out = out << 8 | byte;
-  return out;
-}
 
 }  // namespace
 
@@ -50,15 +43,11 @@ void MeshListener::set(WorkloadState state, std::string detail) {
 }
 
 Status MeshListener::adopt(InstanceRecord record) {
-  auto process =
-      std::make_unique<Process>(context_, std::move(record),
-                                [this](ipc::Message message) { on_message(std::move(message)); });
-  if (Status adopted = process->adopt(); !adopted) {
-    process->forget();
-    return adopted;
-  }
+  auto process = Process::adopted(context_, std::move(record),
+                                  [this](ipc::Message message) { on_message(std::move(message)); });
+  if (!process) return fail(std::move(process.error()));
   logs_.reopen({kName, "mesh-listener", ""});
-  process_ = std::move(process);
+  process_ = std::move(*process);
   return {};
 }
 

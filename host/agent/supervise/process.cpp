@@ -16,6 +16,12 @@
 namespace rap::agent {
 namespace asio = net::asio;
 
+std::uint64_t random_number() {
+  std::uint64_t out = 0;
+  for (const std::uint8_t byte : random_bytes(sizeof out)) out = out << 8 | byte;
+  return out;
+}
+
 std::string new_nonce() {
   return to_hex(random_bytes(16));
 }
@@ -75,6 +81,16 @@ Status Process::start(LogCapture& logs, const std::filesystem::path& program,
     return fail(std::move(spawned.error()));
   }
   return started(std::move(spawned->pidfd));
+}
+
+Result<std::unique_ptr<Process>> Process::adopted(Context& context, InstanceRecord record,
+                                                  OnMessage on_message) {
+  auto process = std::make_unique<Process>(context, std::move(record), std::move(on_message));
+  if (Status done = process->adopt(); !done) {
+    process->forget();
+    return fail(std::move(done.error()));
+  }
+  return process;
 }
 
 Status Process::adopt() {

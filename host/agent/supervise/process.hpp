@@ -40,6 +40,9 @@ class Process {
   Status started(Fd pidfd);
   // A process that an earlier agent started and that is_running().
   Status adopt();
+  // The same, made for `record`; what cannot be adopted is forgotten.
+  static Result<std::unique_ptr<Process>> adopted(Context& context, InstanceRecord record,
+                                                  OnMessage on_message);
 
   // Connects and says hello; the answer has the process's own status. Again after connection loss.
   net::Task<Result<ipc::Message>> connect(net::milliseconds timeout);
@@ -88,5 +91,7 @@ class Process {
 
 // Hex, 32 characters.
 std::string new_nonce();
+// For waits that must not fall together on many nodes.
+std::uint64_t random_number();
 
 }  // namespace rap::agent

@@ -44,12 +44,6 @@ bool offered(const loader::AdapterFacts& adapter, const std::string& extension) 
                                      : contains(kOfferedToWorkloads, extension);
 }
 
-std::uint64_t random_number() {
-  std::uint64_t out = 0;
-  for (const std::uint8_t byte : random_bytes(sizeof out)) out = out << 8 | byte;
-  return out;
-}
-
 InstanceRecord record_of(const ZygoteSpec& spec) {
   InstanceRecord out;
   out.name = instance_name(spec);
@@ -123,15 +117,11 @@ void Zygote::set(WorkloadState state, std::string detail) {
 }
 
 Status Zygote::adopt(InstanceRecord record) {
-  auto process =
-      std::make_unique<Process>(context_, std::move(record),
-                                [this](ipc::Message message) { on_message(std::move(message)); });
-  if (Status adopted = process->adopt(); !adopted) {
-    process->forget();
-    return adopted;
-  }
+  auto process = Process::adopted(context_, std::move(record),
+                                  [this](ipc::Message message) { on_message(std::move(message)); });
+  if (!process) return fail(std::move(process.error()));
   logs_.reopen({name_, spec_.release.manifest.product, spec_.organization});
-  process_ = std::move(process);
+  process_ = std::move(*process);
   return {};
 }
 
