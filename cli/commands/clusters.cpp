@@ -78,6 +78,11 @@ void add_cluster(CLI::App& app, Cli& cli) {
   });
 }
 
+// CLI::PositiveNumber says it with the largest double there is.
+std::string one_or_more(const std::string& text) {
+  return text.starts_with('-') || text == "0" ? "must be 1 or more" : "";
+}
+
 void add_join_token(CLI::App& app, Cli& cli) {
   CLI::App& token = add_command(app, "join-token", "Tokens with which machines ask to join");
   token.require_subcommand(1);
@@ -88,10 +93,10 @@ void add_join_token(CLI::App& app, Cli& cli) {
                                  "  rap-node-agent enroll --token-file token ...\n");
   add_cluster_option(create, o->cluster);
   create.add_option("--ttl", o->ttl_s, "Seconds it can be used")
-      ->check(CLI::PositiveNumber)
+      ->check(one_or_more)
       ->capture_default_str();
   create.add_option("--max-uses", o->max_uses, "Machines that may use it")
-      ->check(CLI::PositiveNumber)
+      ->check(one_or_more)
       ->capture_default_str();
   create.add_option("--role", o->roles, "Only for nodes with these roles; may be repeated");
   create.callback([&cli, o] {

@@ -207,7 +207,7 @@ class CommandLines(EndToEnd):
     def test_rapctl(self):
         done = self.run_program("rapctl", "join-token", "create", "--ttl", "-5")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("--ttl", done.stderr)
+        self.assertIn("--ttl: must be 1 or more\n", done.stderr)
         done = self.run_program("rapctl", "join-token", "create", "--ttl", "99999999")
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr.count("ttl_s"), 1, done.stderr)
