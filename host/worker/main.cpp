@@ -18,20 +18,23 @@ namespace {
 constexpr int kListening = 3;
 constexpr int kPlugin = 4;
 constexpr int kLog = 5;
+constexpr int kState = 6;
 
 int usage(int code) {
   std::puts(
-      "usage: rap-worker --instance NAME    (started by rap-node-agent, with descriptors 3, 4, 5)\n"
+      "usage: rap-worker --instance NAME [--state-directory]\n"
+      "       (started by rap-node-agent, with descriptors 3, 4, 5, and 6 for the directory)\n"
       "       rap-worker --version");
   return code;
 }
 
-int run(const std::string& instance) {
+int run(const std::string& instance, bool with_state) {
   using namespace rap;
   if (dup2(kLog, STDOUT_FILENO) >= 0 && dup2(kLog, STDERR_FILENO) >= 0) close(kLog);
   // Writing to an agent that is gone is an error to handle, not a reason to die.
   signal(SIGPIPE, SIG_IGN);
-  auto entered = sandbox::enter({.keep_fds = {kListening, kPlugin}});
+  auto entered = sandbox::enter(
+      {.keep_fds = {kListening, kPlugin}, .state_directory = with_state ? kState : -1});
   if (!entered) {
     log::error("sandbox", {{"detail", entered.error().text()}});
     return worker::kExitSandbox;
@@ -57,9 +60,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc == 2 && std::strcmp(argv[1], "--help") == 0) return usage(0);
-  if (argc != 3 || std::strcmp(argv[1], "--instance") != 0) return usage(2);
+  const bool with_state = argc == 4 && std::strcmp(argv[3], "--state-directory") == 0;
+  if ((argc != 3 && !with_state) || std::strcmp(argv[1], "--instance") != 0) return usage(2);
   try {
-    return run(argv[2]);
+    return run(argv[2], with_state);
   } catch (const std::exception& fault) {
     rap::log::error("worker ends by a fault", {{"detail", fault.what()}});
     return 1;

@@ -97,7 +97,8 @@ Result<LoadRequest> parse_load(const json::object& body) {
   return out;
 }
 
-Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& report) {
+Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& report,
+                    int state_directory) {
   auto manifest = loader::parse_plugin_manifest(request.manifest);
   if (!manifest) return fail(manifest.error(), "manifest");
   auto sealed = loader::adopt_sealed(std::move(memfd));
@@ -114,7 +115,8 @@ Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& repor
   auto grants = grants_for(*adapter, request.grants);
   if (!grants) return fail(grants.error());
 
-  if (auto closed = sandbox::stage_one(report); !closed) return fail(closed.error());
+  if (auto closed = sandbox::stage_one(report, state_directory); !closed)
+    return fail(closed.error());
   auto library = loader::load_plugin(std::move(sealed->fd));
   if (!library) return fail(library.error());
   if (auto same = loader::match_adapters(*manifest, library->adapters); !same) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.hpp"
 #include "base/result.hpp"
 
 namespace rap::sandbox {
@@ -43,6 +44,8 @@ class Report {
 struct Options {
   // Kept besides 0, 1, 2; every other descriptor is closed.
   std::vector<int> keep_fds;
+  // A directory of the host that stays usable inside, or -1. Closed by enter().
+  int state_directory = -1;
   // A debug policy keeps the process traceable and its core file. Never the default.
   bool debuggable = false;
 };
@@ -52,6 +55,10 @@ struct Entered {
   // The uid of whoever started this process, as peer credentials show it from inside: 65534 in a
   // user namespace, where every outside uid looks like that.
   uid_t starter_uid = 0;
+  // The state directory as it is inside: a mount of its own, from which nothing leads up. Empty
+  // without Options::state_directory, and where there is no mount namespace: a descriptor of the
+  // host's tree would be a way out.
+  Fd state_directory;
 };
 
 inline constexpr uid_t kNobody = 65534;
@@ -68,8 +75,8 @@ Result<Entered> enter(const Options& options);
 
 // Stage 1, before code of the plugin is mapped: Landlock down to reading libraries, and the first
 // seccomp filter. fork() is still allowed. Fails when the filter cannot be installed: seccomp is
-// not optional.
-Status stage_one(Report& report);
+// not optional. `state_directory` as for StageTwo: what stage one takes no later stage gives back.
+Status stage_one(Report& report, int state_directory = -1);
 
 // Stage 2, prepared where it costs little and applied where it counts (in a forked child), because
 // compiling a filter takes longer than a fork.

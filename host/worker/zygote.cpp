@@ -86,9 +86,13 @@ class Zygote {
     auto request = parse_load(body);
     if (!request) return server_.refuse(id, request.error());
     request_ = *std::move(request);
-    auto two = sandbox::StageTwo::prepare();
-    Result<Loaded> loaded = two ? load(*request_, std::move(start_.plugin), start_.sandbox.report)
-                                : Result<Loaded>(fail(two.error()));
+    const Fd& state = start_.sandbox.state_directory;
+    // A need for it is then a need that was not granted.
+    if (!state) std::erase(request_->grants, RAP_HOST_STATE_DIR);
+    auto two = sandbox::StageTwo::prepare(state.get());
+    Result<Loaded> loaded =
+        two ? load(*request_, std::move(start_.plugin), start_.sandbox.report, state.get())
+            : Result<Loaded>(fail(two.error()));
     if (!loaded) return give_up(id, loaded.error());
     stage_two_ = *std::move(two);
     loaded_ = *std::move(loaded);
@@ -117,6 +121,7 @@ class Zygote {
     start.host.grants = loaded_->grants;
     start.host.config = request_->config;
     start.host.organization = request_->organization;
+    start.host.state_directory = start_.sandbox.state_directory.get();
     workload_.emplace(loop_, server_, std::move(start), [this] { stop(0); });
     prctl(PR_SET_NAME, "rap-workload", 0, 0, 0);
     if (auto closed = stage_two_->apply(start_.sandbox.report); !closed) return closed;

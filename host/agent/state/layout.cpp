@@ -3,8 +3,12 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <vector>
+
+#include "base/log.hpp"
 
 namespace rap::agent {
 namespace {
@@ -28,6 +32,34 @@ Status make_directories(const StateLayout& state, const RunLayout& run) {
     if (Status made = make_private(path); !made) return made;
   }
   return {};
+}
+
+Result<Fd> open_workload_directory(const StateLayout& state, const std::string& assignment,
+                                   const std::string& organization) {
+  constexpr uid_t kNobody = 65534;  // a worker of a privileged agent
+  const fs::path parent = state.workloads() / assignment;
+  const fs::path path = parent / (organization.empty() ? "platform" : organization);
+  for (const fs::path& each : {state.workloads(), parent, path}) {
+    if (Status made = make_private(each); !made) return fail(std::move(made.error()));
+  }
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd || (::geteuid() == 0 && ::fchown(fd.get(), kNobody, kNobody) != 0)) {
+    return fail(Errc::forbidden, path.string() + ": " + errno_text(errno));
+  }
+  return fd;
+}
+
+void remove_other_workload_directories(const StateLayout& state,
+                                       const std::set<std::string>& assignments) {
+  std::error_code ec;
+  std::vector<fs::path> gone;
+  for (const auto& entry : fs::directory_iterator(state.workloads(), ec)) {
+    if (!assignments.contains(entry.path().filename().string())) gone.push_back(entry.path());
+  }
+  for (const fs::path& path : gone) {
+    fs::remove_all(path, ec);
+    log::info("state of a removed role deleted", {{"assignment", path.filename().string()}});
+  }
 }
 
 Result<Fd> lock_state(const StateLayout& state) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "base/file.hpp"
@@ -21,6 +22,8 @@ struct StateLayout {
   std::filesystem::path store() const { return root / "store"; }
   std::filesystem::path outbox() const { return root / "outbox"; }
   std::filesystem::path node_outbox() const { return outbox() / "node"; }
+  // What plugins keep: a directory for each role assignment, in it one for each organization.
+  std::filesystem::path workloads() const { return root / "workloads"; }
   std::filesystem::path tuf_release() const { return root / "tuf" / "release"; }
   std::filesystem::path tuf_cluster(const std::string& cluster_id) const {
     return root / "tuf" / "cluster" / cluster_id;
@@ -41,6 +44,14 @@ struct RunLayout {
     return root / (instance + ".log");
   }
 };
+
+// The private directory of a workload, made when it is not there; its owner is who the worker is
+// outside its sandbox. `organization` may be empty.
+Result<Fd> open_workload_directory(const StateLayout& state, const std::string& assignment,
+                                   const std::string& organization);
+// Removes what workloads of other assignments than these kept.
+void remove_other_workload_directories(const StateLayout& state,
+                                       const std::set<std::string>& assignments);
 
 // Creates the directories (0700) of both; fails with the system's words.
 Status make_directories(const StateLayout& state, const RunLayout& run);

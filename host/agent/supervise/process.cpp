@@ -60,7 +60,7 @@ Status Process::started(Fd pidfd) {
 }
 
 Status Process::start(LogCapture& logs, const std::filesystem::path& program,
-                      std::vector<std::pair<int, int>> extra) {
+                      std::vector<std::pair<int, int>> extra, const std::string& flag) {
   auto listening = prepare();
   if (!listening) return fail(std::move(listening.error()));
   auto log = logs.open({record_.name, record_.product, record_.organization});
@@ -71,6 +71,7 @@ Status Process::start(LogCapture& logs, const std::filesystem::path& program,
   SpawnRequest request;
   request.program = program;
   request.arguments = {"--instance", record_.name};
+  if (!flag.empty()) request.arguments.push_back(flag);
   request.descriptors = std::move(extra);
   request.descriptors.emplace_back(3, listening->get());
   request.descriptors.emplace_back(5, log->get());

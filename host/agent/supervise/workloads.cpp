@@ -139,6 +139,10 @@ void Workloads::apply(AppliedPtr applied) {
     zygotes_[zygote->name()] = zygote;
     zygote->start();
   }
+  std::set<std::string> kept;
+  for (const RoleAssignment& role : applied_->roles) kept.insert(role.assignment_id);
+  for (const auto& [name, zygote] : retired_) kept.insert(zygote->spec().assignment_id);
+  remove_other_workload_directories(context_.state, kept);
   for (const auto& [name, zygote] : zygotes_) {
     const ZygoteSpec& spec = zygote->spec();
     if (!spec.workload() || !wanted.contains(name)) continue;
@@ -189,6 +193,7 @@ net::Task<void> Workloads::stop_retired(Workloads& self, std::shared_ptr<Zygote>
   // The name may be another's by now: one that was brought back while this one drained.
   const auto at = self.retired_.find(zygote->name());
   if (stopped && at != self.retired_.end() && at->second == zygote) self.retired_.erase(at);
+  if (zygote->spec().workload() && self.applied_ != nullptr) self.apply(self.applied_);
 }
 
 void Workloads::session_ended() {

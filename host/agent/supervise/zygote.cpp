@@ -31,7 +31,7 @@ constexpr std::string_view kOffered[] = {"rap.host.log/1",     "rap.host.config/
                                          "rap.host.metrics/1", "rap.host.health/1"};
 // Secrets are resources': the control plane gives them out for a session.
 constexpr std::string_view kOfferedToSessions[] = {"rap.host.secret/1", "rap.host.session/1"};
-constexpr std::string_view kOfferedToWorkloads[] = {"rap.host.snapshot/1"};
+constexpr std::string_view kOfferedToWorkloads[] = {"rap.host.snapshot/1", "rap.host.state-dir/1"};
 
 template <typename List>
 bool contains(const List& list, std::string_view word) {
@@ -233,7 +233,17 @@ net::Task<Status> Zygote::launch() {
       context_, record_of(spec_), [this](ipc::Message message) { on_message(std::move(message)); });
   const int artifact = sealed->fd.get();
   std::vector<std::pair<int, int>> extra{{4, artifact}};
-  Status started = process_->start(logs_, context_.config.worker_path, std::move(extra));
+  Fd state;
+  std::string flag;
+  if (spec_.workload() && spec_.asks_for("rap.host.state-dir/1")) {
+    auto directory =
+        open_workload_directory(context_.state, spec_.assignment_id, spec_.organization);
+    if (!directory) co_return fail(std::move(directory.error()));
+    state = std::move(*directory);
+    extra.emplace_back(6, state.get());
+    flag = "--state-directory";
+  }
+  Status started = process_->start(logs_, context_.config.worker_path, std::move(extra), flag);
   if (!started) {
     process_.reset();
     co_return started;

@@ -99,6 +99,7 @@ sigset_t hold_signals() {
 // Holds nothing and may do nothing but signal and wait.
 [[noreturn]] void stay(pid_t inner, const sigset_t& signals) {
   close_range(0, ~0u, 0);
+  (void)!chdir("/");
   if (geteuid() == 0) {
     (void)!setgroups(0, nullptr);
     (void)!setresgid(kNobody, kNobody, kNobody);

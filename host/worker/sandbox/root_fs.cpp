@@ -16,7 +16,8 @@ namespace {
 
 // mount_setattr(2), kernel 5.12; the numbers of its ABI, because <sys/mount.h> and <linux/mount.h>
 // cannot be included together with this C library.
-constexpr std::uint64_t kAttrReadOnly = 0x1, kAttrNoSuid = 0x2, kAttrNoDev = 0x4;
+constexpr std::uint64_t kAttrReadOnly = 0x1, kAttrNoSuid = 0x2, kAttrNoDev = 0x4, kAttrNoExec = 0x8;
+constexpr unsigned kCloneTree = 0x1, kFromItself = 0x4;  // open_tree(2), move_mount(2); 5.2
 struct MountAttr {
   std::uint64_t set, clear, propagation, userns_fd;
 };
@@ -76,6 +77,19 @@ Status copy_link(const std::string& path) {
   return {};
 }
 
+Status attach_state(const Fd& state) {
+  const std::string target = std::string(kStage) + kStatePath;
+  if (mkdir(target.c_str(), 0700) != 0) return fail(error_of(target));
+  if (syscall(SYS_move_mount, state.get(), "", AT_FDCWD, target.c_str(), kFromItself) != 0) {
+    return fail(error_of("state directory"));
+  }
+  MountAttr attr{kAttrNoSuid | kAttrNoDev | kAttrNoExec, 0, 0, 0};
+  if (syscall(SYS_mount_setattr, AT_FDCWD, target.c_str(), 0, &attr, sizeof attr) == 0) return {};
+  const unsigned long flags = MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mount(nullptr, target.c_str(), nullptr, flags, nullptr) == 0) return {};
+  return fail(error_of("state directory"));
+}
+
 Status mount_proc() {
   const std::string target = std::string(kStage) + "/proc";
   if (mkdir(target.c_str(), 0555) != 0) return fail(error_of(target));
@@ -99,7 +113,13 @@ std::vector<std::string> library_paths() {
   return {"/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"};
 }
 
-Status build_root() {
+Result<Fd> detach_working_directory() {
+  Fd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, ".", kCloneTree | O_CLOEXEC)));
+  if (!tree) return fail(error_of("state directory: open_tree"));
+  return tree;
+}
+
+Status build_root(const Fd& state) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return fail(error_of("private mounts"));
   }
@@ -116,6 +136,9 @@ Status build_root() {
     if (!done) return done;
   }
   if (auto proc = mount_proc(); !proc) return proc;
+  if (state) {
+    if (auto attached = attach_state(state); !attached) return attached;
+  }
   if (auto root = change_root(); !root) return root;
   if (mount(nullptr, "/", nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY | flags, nullptr) != 0) {
     return fail(error_of("read-only root"));

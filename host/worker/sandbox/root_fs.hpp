@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file.hpp"
 #include "base/result.hpp"
 
 namespace rap::sandbox {
@@ -12,8 +13,14 @@ namespace rap::sandbox {
 // do not exist are left out.
 std::vector<std::string> library_paths();
 
+// A copy of the mount at the working directory, attached nowhere yet. Before this process becomes
+// nobody, who may not pass the directories above it.
+Result<Fd> detach_working_directory();
+
 // In a mount namespace of its own, with the right to mount: builds the new root in memory, makes it
-// the root and read-only, and lets go of the old one.
-Status build_root();
+// the root and read-only, and lets go of the old one. `state`, if there is one, becomes kStatePath:
+// writable, without devices, set-uid or execution.
+Status build_root(const Fd& state);
+inline constexpr const char* kStatePath = "/state";
 
 }  // namespace rap::sandbox

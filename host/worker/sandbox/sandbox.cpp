@@ -1,9 +1,11 @@
 #include "host/worker/sandbox.hpp"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "host/worker/sandbox/anchor.hpp"
@@ -47,16 +49,28 @@ void become_nobody() {
 Result<Entered> set_up_inner(Gate gate, const Plan& plan, const std::string& why,
                              const Options& options, uid_t starter) {
   const bool privileged = geteuid() == 0 || plan.user;
+  Fd state;
+  if (plan.root && options.state_directory >= 0) {
+    auto tree = detach_working_directory();
+    if (!tree) gate.failed(tree.error().detail);
+    state = *std::move(tree);
+  }
+  if (!plan.root) (void)!chdir("/");
   // In a user namespace first, because only a mapped user may create files in its mounts; the
   // capabilities stay. Outside afterwards, because there they go.
   if (plan.user) become_nobody();
   if (plan.root) {
-    if (auto root = build_root(); !root) gate.failed(root.error().detail);
+    if (auto root = build_root(state); !root) gate.failed(root.error().detail);
   }
   if (plan.empty) (void)!sethostname("worker", 6);
   if (!plan.user && privileged) become_nobody();
 
   Entered entered;
+  if (state) {
+    // Opened anew: the descriptor of the tree would keep open what is attached now.
+    entered.state_directory.reset(open(kStatePath, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    state.reset();
+  }
   entered.starter_uid = plan.user ? kNobody : starter;
   Report& report = entered.report;
   report_plan(report, plan, why);
@@ -64,6 +78,7 @@ Result<Entered> set_up_inner(Gate gate, const Plan& plan, const std::string& why
   auto no_new_privs = set_no_new_privs(report);
   std::vector<int> keep = options.keep_fds;
   keep.push_back(gate.fd());
+  if (entered.state_directory) keep.push_back(entered.state_directory.get());
   close_other_descriptors(report, keep);
   clear_environment(report);
   set_resource_limits(report, options.debuggable);
@@ -105,6 +120,13 @@ LayerState Report::state(std::string_view layer) const {
 
 Result<Entered> enter(const Options& options) {
   const uid_t starter = getuid();
+  // The working directory follows into the new mount namespace, which a descriptor would not.
+  if (options.state_directory >= 0) {
+    if (fchdir(options.state_directory) != 0) {
+      return fail(Errc::invalid, "state directory: " + errno_text(errno));
+    }
+    close(options.state_directory);
+  }
   std::string why;
   for (const Plan& plan : plans()) {
     auto gate = start_inner(plan);
@@ -114,8 +136,9 @@ Result<Entered> enter(const Options& options) {
   return fail(Errc::unsupported, "no process could be started: " + why);
 }
 
-Status stage_one(Report& report) {
-  auto abi = landlock_restrict({.readable = library_paths()});
+Status stage_one(Report& report, int state_directory) {
+  auto abi =
+      landlock_restrict({.readable = library_paths(), .writable_directory = state_directory});
   if (abi) {
     report.set("landlock", LayerState::active, "ABI " + std::to_string(*abi));
   } else {

@@ -208,6 +208,26 @@ TEST_F(WorkloadProbe, KnowsItsResourcesAndReachesThemOnly) {
   stop_everything(life);
 }
 
+TEST_F(WorkloadProbe, KeepsItsStateOverRestartsUntilTheRoleIsGone) {
+  const fs::path directory = config_.state_dir / "workloads" / assignment_;
+  Life life(config_, 1);
+  begin(life);
+  ASSERT_TRUE(says(life, "starts 1")) << detail_of(life);
+  ASSERT_EQ(::kill(life.workloads.report().at(0).pid, SIGKILL), 0);
+  ASSERT_TRUE(says(life, "starts 2")) << detail_of(life);
+  EXPECT_EQ(read_text_file(directory / organization_ / "starts", 16).value(), "2");
+  // A replacement waits for the directory.
+  const int pid = life.workloads.report().at(0).pid;
+  life.workloads.apply(with_config(R"({"crash":false})"));
+  EXPECT_TRUE(says(life, "starts 3")) << detail_of(life);
+  EXPECT_NE(::kill(pid, 0), 0) << "two processes had it at one time";
+
+  auto without = std::make_shared<Applied>(*applied_);
+  without->roles.clear();
+  life.workloads.apply(without);
+  EXPECT_TRUE(life.until([&] { return !fs::exists(directory); }));
+}
+
 TEST_F(WorkloadProbe, ForeignTargetsAreDenied) {
   auto applied = std::make_shared<Applied>(*applied_);
   applied->access.resources[resource_].organization_id = OrganizationId::fresh().str();

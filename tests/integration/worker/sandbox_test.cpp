@@ -12,10 +12,14 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <thread>
 
@@ -119,6 +123,48 @@ std::string layers_text(const sandbox::Report& report) {
            (layer.detail.empty() ? "" : " (" + layer.detail + ")") + "\n";
   }
   return out;
+}
+
+// Everything that leads out of a state directory, and what may be done in it.
+TEST(Sandbox, AStateDirectoryIsAllThatCanBeWrittenAndLeadsNowhere) {
+  char pattern[] = "/tmp/rap-sandbox-XXXXXX";
+  const std::string outside = mkdtemp(pattern);
+  const std::string inside = outside + "/inside";
+  ASSERT_EQ(mkdir(inside.c_str(), 0700), 0);
+  std::ofstream(outside + "/secret") << "of the host";
+  if (geteuid() == 0) ASSERT_EQ(chown(inside.c_str(), sandbox::kNobody, sandbox::kNobody), 0);
+  const int directory = open(inside.c_str(), O_RDONLY | O_DIRECTORY);
+  const auto outcome = run_in_sandbox(
+      [](sandbox::Entered& entered) -> std::string {
+        if (entered.report.state("mountns") != LayerState::active) return "no mount namespace";
+        const int state = entered.state_directory.get();
+        auto two = sandbox::StageTwo::prepare(state);
+        if (!two || !sandbox::stage_one(entered.report, state) || !two->apply(entered.report)) {
+          return "stages";
+        }
+        const Fd file(openat(state, "file", O_CREAT | O_RDWR, 0600));
+        if (!file || write(file.get(), "kept", 4) != 4) return "write: " + errno_text(errno);
+        if (mkdirat(state, "sub", 0700) != 0) return "mkdir";
+        if (renameat(state, "file", state, "sub/file") != 0) return "rename";
+        for (const char* out : {"../secret", "..", "sub/../../secret", "/state/../secret"}) {
+          const Fd up(openat(state, out, O_RDONLY));
+          char text[4] = {};
+          if (up && read(up.get(), text, sizeof text) > 0) return std::string("escape by ") + out;
+        }
+        if (openat(state, "../new", O_CREAT | O_WRONLY, 0600) >= 0) return "wrote beside it";
+        if (symlinkat("/etc/passwd", state, "link") == 0) return "made a link";
+        if (mknodat(state, "device", S_IFCHR | 0600, makedev(1, 3)) == 0) return "made a device";
+        return "ok";
+      },
+      {.state_directory = directory});
+  close(directory);
+  if (outcome.text != "no mount namespace") {
+    EXPECT_EQ(outcome.text, "ok");
+    std::string kept;
+    std::ifstream(inside + "/sub/file") >> kept;
+    EXPECT_EQ(kept, "kept");
+  }
+  std::filesystem::remove_all(outside);
 }
 
 TEST(Sandbox, ReportsEveryLayer) {
