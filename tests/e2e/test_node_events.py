@@ -52,6 +52,17 @@ class NodeEvents(EndToEnd):
         self.restart(node)
         self.assertIn("already was", json.dumps(self.told(node, "clock_wrong", "clock")))
 
+    def test_clock_wrong_so_far_ahead_that_the_certificate_seems_over(self):
+        """Known only when the clock is right again, under the agent that runs."""
+        node = self.join("ahead")
+        setting = node.folder / "clock"
+        setting.write_text("+400d\n")
+        self.restart(node, [w for w in clock("+0") if not w.startswith("FAKETIME=")]
+                     + [f"FAKETIME_TIMESTAMP_FILE={setting}", "FAKETIME_CACHE_DURATION=1"])
+        wait_until(lambda: "enroll --token-file" in pathlib.Path(node.log).read_text(), 20, "a word about it", node.log)
+        setting.write_text("+0\n")
+        self.assertIn("had ended, and it has not", json.dumps(self.told(node, "clock_wrong", "clock")))
+
     def test_metadata_refused(self):
         node = self.join("reader")
         node.wait_workload(self.assign(node), story.RUNNING)  # without a role it does not look at R

@@ -156,6 +156,12 @@ void Agent::note_contact(const Status& status) {
     control_state_.trouble.clear();
     control_state_.clock_suspect = false;
     control_state_.last_contact = RealClock().now();
+    // It works again with the very certificate that had seemed over.
+    if (seemed_over_ == identity_.certificate_pem) {
+      node_events_.report(NodeEventKind::clock_wrong, "clock",
+                          "by it the node certificate had ended, and it has not");
+    }
+    seemed_over_.clear();
     return;
   }
   const std::string text = status.error().text();
@@ -165,8 +171,11 @@ void Agent::note_contact(const Status& status) {
   control_state_.reached = false;
   control_state_.trouble = text;
   control_state_.clock_suspect = status.error().code == Errc::expired;
-  // A certificate that has ended by this host's own clock is no sign that the clock is wrong.
-  if (control_state_.clock_suspect && !certificate_trouble()) {
+  if (!control_state_.clock_suspect) return;
+  // A certificate that has ended by this host's own clock: only later is it known which is wrong.
+  if (certificate_trouble()) {
+    seemed_over_ = identity_.certificate_pem;
+  } else {
     node_events_.report(NodeEventKind::clock_wrong, "clock", text);
   }
 }

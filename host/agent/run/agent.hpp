@@ -95,6 +95,7 @@ class Agent {
 
   AppliedPtr applied_;
   ControlState control_state_;
+  std::string seemed_over_;  // the certificate that had ended by this host's clock, if it did
   std::string sync_trouble_;
   std::string release_trouble_;  // R has no fresh word; D does
   SystemTime last_sync_{};
