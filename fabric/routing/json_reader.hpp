@@ -19,7 +19,8 @@ class JsonReader {
   // `object` must outlive the reader; `where` stands before every error.
   JsonReader(const boost::json::object& object, std::string where);
 
-  bool has(std::string_view key);  // there and not null; counts as asked for
+  bool has(std::string_view key);                        // there and not null; counts as asked for
+  const boost::json::value* find(std::string_view key);  // nullptr: absent; counts as asked for
   std::string text(std::string_view key, std::size_t chars_max);
   std::int64_t number(std::string_view key, std::int64_t least, std::int64_t most);
   bool flag(std::string_view key);
@@ -47,8 +48,6 @@ class JsonReader {
   const std::string& where() const { return where_; }
 
  private:
-  const boost::json::value* find(std::string_view key);
-
   const boost::json::object& object_;
   std::string where_;
   std::vector<std::string_view> asked_;
