@@ -56,6 +56,16 @@ bool Directory::in_set(std::uint16_t set, OrganizationIndex organization) const 
                             set_items_.begin() + sets_first_[set + 1u], organization);
 }
 
+bool Directory::serves_all_of(NodeIndex node, NodeIndex other) const {
+  const std::uint16_t wide = nodes_[node].serves;
+  const std::uint16_t narrow = nodes_[other].serves;
+  if (wide == narrow || wide == 0) return true;
+  if (narrow == 0) return false;
+  const auto at = [&](std::uint32_t place) { return set_items_.begin() + place; };
+  return std::includes(at(sets_first_[wide]), at(sets_first_[wide + 1u]), at(sets_first_[narrow]),
+                       at(sets_first_[narrow + 1u]));
+}
+
 const Group* Directory::find_group(const std::vector<Group>& groups, std::string_view name) {
   const auto at =
       std::lower_bound(groups.begin(), groups.end(), name,

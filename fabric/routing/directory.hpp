@@ -91,6 +91,8 @@ class Directory {
   bool serves(NodeIndex node, OrganizationIndex organization) const {
     return in_set(nodes_[node].serves, organization);
   }
+  // `node` serves everybody whom `other` serves.
+  bool serves_all_of(NodeIndex node, NodeIndex other) const;
   bool allows(const Group& group, OrganizationIndex organization) const {
     return in_set(group.organizations, organization);
   }
