@@ -16,6 +16,7 @@
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "host/ipc/server.hpp"
 #include "host/worker/line_pipe.hpp"
 #include "host/worker/loop.hpp"
@@ -226,11 +227,21 @@ class Zygote {
 
   void read_output(Child& child) {
     const bool more = child.output.drain([&](std::string_view line) {
+      // As text: bytes that are none would cost the connection.
       json::object note = {
-          {"op", "log"}, {"level", "info"}, {"session", child.session}, {"message", line}};
+          {"level", "info"}, {"session", child.session}, {"message", as_utf8(line)}};
+      if (!server_.agent_connected()) return keep_for_the_next_agent(note);
+      note["op"] = "log";
       server_.send_note(note);
     });
     if (!more) loop_.unwatch(child.output.fd());
+  }
+
+  // Into this process's own log pipe, which outlives an agent and holds 64 KiB for the next one.
+  // When that is full the line is lost: nothing here waits for an agent.
+  static void keep_for_the_next_agent(const json::object& line) {
+    const std::string text = json::serialize(line) + "\n";
+    (void)!write(STDOUT_FILENO, text.data(), text.size());
   }
 
   // ---- the end of children and of this process ----
@@ -261,7 +272,7 @@ class Zygote {
     loop_.unwatch(child.output.fd());
     json::object event = {{"op", "exited"},    {"session", child.session},
                           {"pid", pid},        {"exit_code", nullptr},
-                          {"signal", nullptr}, {"last_output", child.output.last_words()}};
+                          {"signal", nullptr}, {"last_output", as_utf8(child.output.last_words())}};
     if (WIFEXITED(status)) event["exit_code"] = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) event["signal"] = WTERMSIG(status);
     server_.send_event(std::move(event));

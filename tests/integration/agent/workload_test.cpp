@@ -177,6 +177,9 @@ class WorkloadProbe : public EchoService {
  protected:
   WorkloadProbe() : EchoService(RAP_TEST_OUT_DIR "/workload-probe.so", "probe-service") {}
 
+  static bool running_or_degraded(Life& life) {
+    return life.until([&] { return state_of(life) != WorkloadState::starting; });
+  }
   static bool says(Life& life, const std::string& words) {
     return life.until([&] { return detail_of(life).find(words) != std::string::npos; });
   }
@@ -226,6 +229,30 @@ TEST_F(WorkloadProbe, KeepsItsStateOverRestartsUntilTheRoleIsGone) {
   without->roles.clear();
   life.workloads.apply(without);
   EXPECT_TRUE(life.until([&] { return !fs::exists(directory); }));
+}
+
+TEST_F(WorkloadProbe, WhatItPrintsIsCapturedByTheNextAgentToo) {
+  {
+    Life first(config_, 1);
+    begin(first);
+    ASSERT_TRUE(running_or_degraded(first)) << detail_of(first);
+    ASSERT_TRUE(first.until([&] { return first.context.counters.log_lines > 0; }));
+  }
+  Life second(config_, 2);
+  std::vector<std::string> damaged;
+  for (const InstanceRecord& record : second.context.records.read_all(damaged)) {
+    second.workloads.adopt(record, applied_.get());
+  }
+  begin(second);
+  ASSERT_TRUE(says(second, "resources with")) << detail_of(second);
+  second.until([&] { return second.context.counters.log_lines > 0; }, 300ms);
+  const auto before = second.context.counters.log_lines;
+  auto without = std::make_shared<Applied>(*applied_);
+  without->access.resources.clear();
+  second.workloads.apply(without);
+  ASSERT_TRUE(says(second, "resources none")) << detail_of(second);
+  EXPECT_TRUE(second.until([&] { return second.context.counters.log_lines > before; }));
+  stop_everything(second);
 }
 
 TEST_F(WorkloadProbe, ForeignTargetsAreDenied) {

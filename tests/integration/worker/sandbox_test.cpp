@@ -132,7 +132,9 @@ TEST(Sandbox, AStateDirectoryIsAllThatCanBeWrittenAndLeadsNowhere) {
   const std::string inside = outside + "/inside";
   ASSERT_EQ(mkdir(inside.c_str(), 0700), 0);
   std::ofstream(outside + "/secret") << "of the host";
-  if (geteuid() == 0) ASSERT_EQ(chown(inside.c_str(), sandbox::kNobody, sandbox::kNobody), 0);
+  if (geteuid() == 0) {
+    ASSERT_EQ(chown(inside.c_str(), sandbox::kNobody, sandbox::kNobody), 0);
+  }
   const int directory = open(inside.c_str(), O_RDONLY | O_DIRECTORY);
   const auto outcome = run_in_sandbox(
       [](sandbox::Entered& entered) -> std::string {
@@ -156,7 +158,7 @@ TEST(Sandbox, AStateDirectoryIsAllThatCanBeWrittenAndLeadsNowhere) {
         if (mknodat(state, "device", S_IFCHR | 0600, makedev(1, 3)) == 0) return "made a device";
         return "ok";
       },
-      {.state_directory = directory});
+      {.keep_fds = {}, .state_directory = directory});
   close(directory);
   if (outcome.text != "no mount namespace") {
     EXPECT_EQ(outcome.text, "ok");

@@ -63,6 +63,8 @@ class TestWorker {
   static bool wait_state(TestSession& session, const std::string& state, int timeout_ms = 5000);
 
   std::unique_ptr<ipc::BlockingClient> connect_again();
+  // The agent is gone.
+  void disconnect() { agent_.reset(); }
   static std::unique_ptr<ipc::BlockingClient> connect_session(const TestSession& session);
 
   ipc::BlockingClient& agent() { return *agent_; }

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <iostream>
@@ -229,6 +230,27 @@ TEST(Worker, AHangIsKilled) {
   ASSERT_TRUE(exited);
   EXPECT_EQ(*json_int(*exited, "exit_code"), 70);
   EXPECT_NE(json_string(*exited, "last_output")->find("T3"), std::string::npos);
+}
+
+TEST(Worker, WhatASessionPrintsWithoutAnAgentWaitsForTheNextOne) {
+  TestWorker worker(zoo("hang-start"));
+  ASSERT_EQ(load_zoo(worker, "hang-start"), "");
+  const std::string path = "/tmp/rap-worker-test-" + std::to_string(getpid()) + ".sock";
+  auto listening = ipc::listen_at(path);
+  ASSERT_TRUE(listening);
+  const int fds[] = {listening->get()};
+  const json::object fork = {{"op", "fork"}, {"session", "ses_1"}};
+  ASSERT_TRUE(worker.agent().call(fork, fds, 5s));
+  worker.disconnect();  // it prints a line about rule T3 when it has hung for 5 s
+  unlink(path.c_str());
+  std::string log;
+  for (int i = 0; i < 120 && log.find("T3") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(100ms);
+    log = worker.log_text();
+  }
+  const auto line = log.find("\"session\":\"ses_1\"");
+  ASSERT_NE(line, std::string::npos) << log;
+  EXPECT_NE(log.find("T3", line), std::string::npos) << log;
 }
 
 TEST(Worker, EscapesAreDeniedToPlugins) {

@@ -55,6 +55,8 @@ struct WorkloadProbe : rap::Adapter {
   void on_resources(std::string_view, std::string_view json) {
     resources = "with " + std::to_string(json.size()) + " bytes";
     if (json.find("\"resources\":[{") == std::string_view::npos) resources = "none";
+    std::printf("resources %s\n", resources.c_str());
+    std::fflush(stdout);
     if (json.find("\"host\"") != std::string_view::npos) resources = "with addresses";
     tell();
   }
