@@ -21,5 +21,7 @@ struct BoxedCheck {
 std::vector<BoxedCheck> load_checks(const loader::AdapterFacts& adapter);
 // Level 3, for adapters that provide rap.adapter.session/1.
 std::vector<BoxedCheck> session_checks();
+// Level 3, for adapters that provide rap.adapter.accept/1.
+std::vector<BoxedCheck> accept_checks();
 
 }  // namespace rap::check

@@ -93,6 +93,9 @@ std::vector<Line> run_checks(const Subject& subject, const RunOptions& options) 
     if (options.level >= 3 && std::ranges::count(facts.provides, RAP_ADAPTER_SESSION)) {
       for (BoxedCheck& check : session_checks()) checks.push_back(std::move(check));
     }
+    if (options.level >= 3 && std::ranges::count(facts.provides, RAP_ADAPTER_ACCEPT)) {
+      for (BoxedCheck& check : accept_checks()) checks.push_back(std::move(check));
+    }
     for (const BoxedCheck& check : checks) {
       if (!wanted(options, check.rule, check.name)) continue;
       out.push_back(run_one(subject, facts, check, described->adapters.size() > 1, hangs));

@@ -31,6 +31,7 @@ FLAWS = {
     "hang-stop": ("P6", "life"),
     "hang-warm-up": ("P6", "life"),
     "lazy-binding": ("P4", "elf"),
+    "leak-accept": ("M4", "accept-many"),
     "leak-thread": ("T4", "threads"),
     "many-adapters": ("ABI", "descriptor"),
     "no-key-frame": ("S2", "session-key-frame"),

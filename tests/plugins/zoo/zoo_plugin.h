@@ -107,7 +107,10 @@ static inline const void* zoo_extension(rap_adapter* a, const char* id) {
 
 static const char* const zoo_needs[] = {RAP_HOST_SESSION, 0};
 static const char* const zoo_wants[] = {RAP_HOST_LOG, RAP_HOST_LOOP, 0};
-static const char* const zoo_provides[] = {RAP_ADAPTER_SESSION, 0};
+#ifndef ZOO_PROVIDES
+#define ZOO_PROVIDES RAP_ADAPTER_SESSION
+#endif
+static const char* const zoo_provides[] = {ZOO_PROVIDES, 0};
 static ZOO_DESC_QUALIFIER rap_adapter_desc zoo_desc = {sizeof zoo_desc,   RAP_ADAPTER_FORK_SAFE,
                                                        ZOO_DESC_ID,       "Zoo",
                                                        "RAP tests",       "1.0.0",
