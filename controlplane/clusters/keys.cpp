@@ -59,7 +59,8 @@ void ClusterKeys::create(Tx& tx, const ClusterId& cluster, SystemTime now) {
   const auto timestamp = make("director-timestamp");
   const sign::DirectorKeys keys{&targets, &snapshot, &timestamp};
   tx.query(kStoreRoot,
-           {cluster, must(sign::make_root({&root}, 1, keys, now + kDirectorRootLife), cluster)});
+           {cluster,
+            must(sign::make_root(cluster, {&root}, 1, keys, now + kDirectorRootLife), cluster)});
 }
 
 std::shared_ptr<const ClusterKeyset> ClusterKeys::get(Tx& tx, const ClusterId& cluster) {

@@ -7,6 +7,7 @@
 #include "base/file.hpp"
 #include "signing/rap_sign/commands.hpp"
 #include "signing/sign/ceremony.hpp"
+#include "signing/verify/countersignature.hpp"
 
 namespace rap::sign {
 namespace {
@@ -90,7 +91,9 @@ Status run_init(const Context& context, const InitOptions& options) {
       add(top_level, make_role(store, "timestamp", {}, {})),
       add(delegated,
           make_role(store, release, options.release, {"rel/plugin." + options.vendor + ".*/*/*"})),
-      add(delegated, make_role(store, "channels", options.channels, {"channels/*/*"}))};
+      add(delegated, make_role(store, "channels", options.channels, {"channels/*/*"})),
+      add(delegated, make_role(store, std::string(tuf::kTrustRole), options.trust,
+                               {std::string(tuf::kTrustPath)}))};
   for (const Status& step : steps) {
     if (!step) return step;
   }
@@ -138,6 +141,7 @@ Status run_delegate(const Context& context, const DelegateOptions& options) {
   if (!keys) return fail(std::move(keys.error()));
   Change change(*repository, context.clock.now());
   RoleSpec role{options.role, std::move(*keys), options.threshold, options.paths};
+  if (role.name == tuf::kTrustRole && role.paths.empty()) role.paths.emplace_back(tuf::kTrustPath);
   if (auto s = delegate_role(change, role); !s) return s;
   return sign_and_publish(context, change, store, "Delegate to " + options.role);
 }
@@ -174,7 +178,14 @@ Status run_sign(const Context& context, const std::string& file, const std::stri
   if (!bytes) return fail(std::move(bytes.error()));
   auto draft = Draft::parse(*bytes);
   if (!draft) return fail(draft.error(), file);
-  if (auto s = confirm(context, {{draft->type(), *draft}}, "Sign " + file); !s) return s;
+  std::string purpose = "Sign " + file;
+  if (draft->type() == "root" && draft->body().contains("cluster_id")) {
+    // Not R's: what is vouched for here is a cluster.
+    auto root = tuf::parse_director_root(*bytes);
+    if (!root) return fail(root.error(), file);
+    purpose = "Vouch for the director of cluster " + root->role.cluster_id;
+  }
+  if (auto s = confirm(context, {{draft->type(), *draft}}, purpose); !s) return s;
   KeyStore store = context.key_store();
   auto key = store.unlock_name(key_name);
   if (!key) return fail(std::move(key.error()));

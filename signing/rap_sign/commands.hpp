@@ -16,7 +16,7 @@ struct Holders {
 };
 
 struct InitOptions {
-  Holders root, targets, release, channels;
+  Holders root, targets, release, channels, trust;
   std::string vendor = "rap";
   std::vector<std::string> root_public;  // .pub files of holders on other machines
 };
@@ -27,7 +27,7 @@ Status run_key_list(const Context& context);
 
 struct DelegateOptions {
   std::string role;
-  std::vector<std::string> paths;
+  std::vector<std::string> paths;        // none for `trust`
   std::vector<std::string> keys;         // names in the key directory; made when absent
   std::vector<std::string> public_keys;  // .pub files
   int threshold = 1;
@@ -43,7 +43,9 @@ struct RotateOptions {
 };
 Status run_rotate(const Context& context, const RotateOptions& options);
 
-// Adds one holder's signature to a metadata file; needs no repository.
+// Adds one holder's signature to a metadata file, R's or the first root of a cluster's director;
+// needs no repository. Shows what is signed. `bad_signature` and `mismatch` for a director's root
+// that is none (tuf::parse_director_root).
 Status run_sign(const Context& context, const std::string& file, const std::string& key);
 // Publishes what waits in pending/ when it has enough signatures.
 Status run_commit(const Context& context);

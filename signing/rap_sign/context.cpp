@@ -45,17 +45,29 @@ std::string short_id(const std::string& id) {
   return id.substr(0, 16);
 }
 
+// What a holder reads may be a stranger's file: nothing in it steers the terminal.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+  }
+  return out;
+}
+
 Status print_draft(const std::string& role, const Draft& draft) {
   auto canonical = draft.canonical();
   if (!canonical) return fail(canonical.error(), role);
   fmt::print(stderr, "  {} version {}, expires {}\n    sha256 {}\n", role, draft.version(),
-             json_string_or_none(draft.body(), "expires").value_or("?"),
+             printable(json_string_or_none(draft.body(), "expires").value_or("?")),
              to_hex(sha256(*canonical)));
   if (auto roles = json_object(draft.body(), "roles")) {
     for (const auto& [name, value] : **roles) {
-      fmt::print(stderr, "    {}: {} of {} keys\n", std::string_view(name.data(), name.size()),
-                 value.as_object().at("threshold").as_int64(),
-                 value.as_object().at("keyids").as_array().size());
+      const json::array& keys = value.as_object().at("keyids").as_array();
+      fmt::print(stderr, "    {}: {} of {} keys\n", printable({name.data(), name.size()}),
+                 value.as_object().at("threshold").as_int64(), keys.size());
+      for (const json::value& key : keys) {
+        fmt::print(stderr, "      key {}\n", printable(key.as_string()));
+      }
     }
   }
   if (auto targets = json_object(draft.body(), "targets")) {
@@ -73,7 +85,7 @@ Status print_draft(const std::string& role, const Draft& draft) {
     }
   }
   for (const auto& [key_id, signature] : draft.signatures()) {
-    fmt::print(stderr, "    signed by {}\n", short_id(key_id));
+    fmt::print(stderr, "    signed by {}\n", printable(short_id(key_id)));
   }
   return {};
 }

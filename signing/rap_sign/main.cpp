@@ -63,6 +63,7 @@ void add_ceremony(CLI::App& app, Options& o, Action& action) {
   add_holders(*init, o.init.targets, "targets");
   add_holders(*init, o.init.release, "release");
   add_holders(*init, o.init.channels, "channels");
+  add_holders(*init, o.init.trust, "trust");
   init->add_option("--vendor", o.init.vendor, "whose plugins rel.plugin.<vendor> signs");
   init->add_option("--root-public", o.init.root_public, ".pub file of a root holder elsewhere");
 
@@ -78,7 +79,8 @@ void add_ceremony(CLI::App& app, Options& o, Action& action) {
   CLI::App* delegate = command(app, o, action, {"delegate", "let a role sign target paths"},
                                [&o] { return run_delegate(o.context, o.delegate); });
   delegate->add_option("role", o.delegate.role)->required();
-  delegate->add_option("--path", o.delegate.paths, "pattern; * stays within a segment")->required();
+  delegate->add_option("--path", o.delegate.paths,
+                       "pattern; * stays within a segment; none for trust, which lists no target");
   delegate->add_option("--key", o.delegate.keys, "key name; made when absent");
   delegate->add_option("--public", o.delegate.public_keys, ".pub file");
   delegate->add_option("--threshold", o.delegate.threshold)->check(CLI::Range(1, 32));
@@ -91,9 +93,10 @@ void add_ceremony(CLI::App& app, Options& o, Action& action) {
   rotate->add_option("--public", o.rotate.public_keys, ".pub file");
   rotate->add_option("--threshold", o.rotate.threshold)->check(CLI::Range(1, 32));
 
-  CLI::App* sign = command(app, o, action,
-                           {"sign", "add one holder's signature to a pending file", Command::kKeys},
-                           [&o] { return run_sign(o.context, o.file, o.key_name); });
+  CLI::App* sign = command(
+      app, o, action,
+      {"sign", "add one holder's signature to a pending file or a director's root", Command::kKeys},
+      [&o] { return run_sign(o.context, o.file, o.key_name); });
   sign->add_option("file", o.file)->required();
   sign->add_option("--key", o.key_name, "key name")->required();
   command(app, o, action, {"commit", "publish what is pending"},

@@ -7,6 +7,7 @@
 #include "base/json.hpp"
 #include "signing/rap_sign/commands.hpp"
 #include "signing/sign/ceremony.hpp"
+#include "signing/verify/countersignature.hpp"
 #include "signing/verify/directory_fetcher.hpp"
 #include "signing/verify/updater.hpp"
 
@@ -83,6 +84,13 @@ Status run_show(const Context& context) {
     }
     object["targets"] = std::move(targets);
     roles.push_back(std::move(object));
+  }
+  if (auto trust = keys_of_role(*repository, std::string(tuf::kTrustRole))) {
+    text += fmt::format("{:<24} keys only  {} of {}\n", tuf::kTrustRole, trust->threshold,
+                        trust->key_ids.size());
+    roles.push_back(json::object{{"role", std::string(tuf::kTrustRole)},
+                                 {"threshold", trust->threshold},
+                                 {"keys", static_cast<std::int64_t>(trust->key_ids.size())}});
   }
   if (text.ends_with('\n')) text.pop_back();
   answer(context, text, {{"roles", roles}});

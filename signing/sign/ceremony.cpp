@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "signing/verify/countersignature.hpp"
 
 namespace rap::sign {
 namespace {
@@ -14,6 +15,10 @@ namespace json = boost::json;
 
 bool is_top_level(const std::string& role) {
   return role == "root" || role == "targets" || role == "snapshot" || role == "timestamp";
+}
+
+bool has_metadata(const std::string& role) {
+  return role != tuf::kTrustRole;
 }
 
 // Segments of plain characters and `*`.
@@ -110,6 +115,10 @@ Status delegate_role(Change& change, const RoleSpec& role) {
   for (const std::string& path : role.paths) {
     if (!is_plain_pattern(path)) return fail(Errc::invalid, role.name + ": path " + path);
   }
+  if (role.name == tuf::kTrustRole && role.paths != std::vector{std::string(tuf::kTrustPath)}) {
+    return fail(Errc::invalid,
+                "trust: lists no target; its path is " + std::string(tuf::kTrustPath));
+  }
   json::object& delegations = delegations_of(change.edit("targets"));
   json::array paths;
   for (const std::string& path : role.paths) paths.push_back(json::value(path));
@@ -131,7 +140,7 @@ Status delegate_role(Change& change, const RoleSpec& role) {
   (*entry)["terminating"] = true;
   if (auto status = set_keys(*entry, role.keys, role.threshold); !status) return status;
   sync_delegations(delegations, role.keys);
-  change.edit(role.name);
+  if (has_metadata(role.name)) change.edit(role.name);
   return {};
 }
 
@@ -183,7 +192,7 @@ Status rotate_keys(Change& change, const ReleaseRepository& repository, const st
   if (entry == nullptr) return fail(Errc::not_found, "there is no role " + role);
   if (auto status = set_keys(*entry, next, threshold); !status) return status;
   sync_delegations(delegations, keys.add);
-  change.edit(role);
+  if (has_metadata(role)) change.edit(role);
   return {};
 }
 

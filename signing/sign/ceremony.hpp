@@ -25,7 +25,8 @@ Status begin_repository(Change& change, const ReleaseRepository& repository,
 
 // Adds or replaces a terminating delegation of targets, and starts or re-signs the role's metadata.
 // `conflict` when another role has one of the paths; `invalid` for a name or path that is not
-// plain.
+// plain. The role `trust` (signing/verify/countersignature.hpp) is a list of keys: its one path is
+// tuf::kTrustPath, and it has no metadata to start.
 Status delegate_role(Change& change, const RoleSpec& role);
 
 struct KeyChange {

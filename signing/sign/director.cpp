@@ -69,10 +69,12 @@ json::object body_with_meta(std::string_view type, std::int64_t version, SystemT
 
 }  // namespace
 
-Result<std::string> make_root(const std::vector<const Ed25519Key*>& root_keys,
+Result<std::string> make_root(const ClusterId& cluster,
+                              const std::vector<const Ed25519Key*>& root_keys,
                               std::int64_t threshold, const DirectorKeys& keys,
                               SystemTime expires) {
   json::object body = new_body("root", 1, expires);
+  body["cluster_id"] = cluster.str();
   body["consistent_snapshot"] = true;
   json::object key_objects;
   json::object roles;

@@ -7,6 +7,7 @@
 
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
+#include "base/id.hpp"
 #include "base/result.hpp"
 #include "signing/sign/ed25519.hpp"
 
@@ -44,9 +45,11 @@ struct DirectorMetadata {
   DirectorVersions versions;
 };
 
-// D root version 1: one key per role, consistent snapshots. `expires` is the root's.
-// `root_keys` sign; `threshold` of them are needed for the next root.
-Result<std::string> make_root(const std::vector<const Ed25519Key*>& root_keys,
+// D root version 1 of a cluster: one key per role, consistent snapshots. `expires` is the root's.
+// `root_keys` sign; `threshold` of them are needed for the next root. Nodes believe it when R's
+// role `trust` has signed it too (signing/verify/countersignature.hpp).
+Result<std::string> make_root(const ClusterId& cluster,
+                              const std::vector<const Ed25519Key*>& root_keys,
                               std::int64_t threshold, const DirectorKeys& keys, SystemTime expires);
 
 // Signs one consistent set. Versions are max(previous + 1, unix seconds of `now`), so that a

@@ -61,6 +61,10 @@ Result<std::string> Draft::canonical() const {
   return tuf::canonical_json(json::value(*body_));
 }
 
+void Draft::set_signature(const std::string& key_id, std::string hex) {
+  signatures_[key_id] = std::move(hex);
+}
+
 Status Draft::add_signature(const Ed25519Key& key) {
   auto text = canonical();
   if (!text) return fail(std::move(text.error()));

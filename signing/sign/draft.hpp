@@ -38,6 +38,8 @@ class Draft {
   // Key id to hex.
   const std::map<std::string, std::string>& signatures() const { return signatures_; }
   void clear_signatures() { signatures_.clear(); }
+  // Takes one over from another copy of the file; says nothing about its being good.
+  void set_signature(const std::string& key_id, std::string hex);
   // Replaces an earlier signature of the same key.
   Status add_signature(const Ed25519Key& key);
   // The file: one JSON text, signatures in order of key id, a newline at the end.

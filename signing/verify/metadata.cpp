@@ -47,6 +47,11 @@ Status read_root(const json::object& object, Root& root) {
     if (!role) return fail(role.error(), "role " + std::string(name));
     root.roles.emplace(std::string(name), std::move(*role));
   }
+  if (object.contains("cluster_id")) {
+    auto cluster = json_string(object, "cluster_id");
+    if (!cluster) return fail(Errc::malformed, "cluster_id: want a string");
+    root.cluster_id = std::move(*cluster);
+  }
   for (const char* name : {"root", "timestamp", "snapshot", "targets"}) {
     if (!root.roles.contains(name)) {
       return fail(Errc::malformed, "roles: " + std::string(name) + " is missing");

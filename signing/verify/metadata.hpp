@@ -73,6 +73,7 @@ struct Root : Common {
   bool consistent_snapshot = false;
   KeyRing keys;
   std::map<std::string, RoleKeys> roles;  // at least the four top-level roles
+  std::string cluster_id;                 // our extension: whose director this is; empty for R
 };
 
 struct Timestamp : Common {
@@ -129,9 +130,12 @@ Result<Document<Snapshot>> parse_snapshot(ByteView bytes);
 // `role` is stored in every TargetInfo.
 Result<Document<Targets>> parse_targets(ByteView bytes, std::string_view role = "targets");
 
-// Succeeds when at least `threshold` different keys of the role signed. Keys that are the same
-// under two ids count once; unknown key ids and bad signatures count nothing. `bad_signature`
-// otherwise.
+// The ids of those keys of the role whose signature is good (TUF 4.2.1 and 5: a threshold is of
+// different keys). Keys that are the same under two ids count once; unknown key ids and bad
+// signatures count nothing.
+std::vector<std::string> valid_signers(const SignedBytes& proof, const KeyRing& keys,
+                                       const RoleKeys& role);
+// Succeeds when at least `threshold` of them signed; `bad_signature` otherwise.
 Status verify_signatures(const SignedBytes& proof, const KeyRing& keys, const RoleKeys& role);
 
 // Checks `bytes` against the length and every known hash. `mismatch`, or `unsupported` when hashes

@@ -258,6 +258,10 @@ Result<std::optional<TargetInfo>> TufClient::find_target(std::string_view path) 
   return impl_->find_target(path);
 }
 
+const Targets* TufClient::top_level() const {
+  return impl_->ready() ? impl_->set().targets("targets", nullptr) : nullptr;
+}
+
 std::vector<TargetInfo> TufClient::top_level_targets() const {
   std::vector<TargetInfo> out;
   const Targets* targets = impl_->set().targets("targets", nullptr);

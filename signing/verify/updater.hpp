@@ -74,6 +74,9 @@ class TufClient {
   // plain relative path. Needs a refresh() or load_stored() that succeeded.
   Result<std::optional<TargetInfo>> find_target(std::string_view path);
 
+  // What the top-level targets role says; null before a refresh() or load_stored() that succeeded.
+  // Good until the next of those.
+  const Targets* top_level() const;
   // Everything that the top-level targets role lists, in path order.
   std::vector<TargetInfo> top_level_targets() const;
 

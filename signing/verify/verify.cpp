@@ -19,17 +19,25 @@ std::string sha512_hex(ByteView bytes) {
 
 }  // namespace
 
-Status verify_signatures(const SignedBytes& proof, const KeyRing& keys, const RoleKeys& role) {
-  std::set<std::string> signers;  // by material: one key counts once, whatever its ids
+std::vector<std::string> valid_signers(const SignedBytes& proof, const KeyRing& keys,
+                                       const RoleKeys& role) {
+  std::vector<std::string> ids;
+  std::set<std::string> materials;  // one key counts once, whatever its ids
   const std::set<std::string> allowed(role.key_ids.begin(), role.key_ids.end());
   for (const Signature& signature : proof.signatures) {
     if (!allowed.contains(signature.key_id)) continue;
     const auto key = keys.find(signature.key_id);
-    if (key == keys.end() || signers.contains(key->second.material())) continue;
+    if (key == keys.end() || materials.contains(key->second.material())) continue;
     if (key->second.verify(as_bytes(proof.canonical), signature.value)) {
-      signers.insert(key->second.material());
+      materials.insert(key->second.material());
+      ids.push_back(signature.key_id);
     }
   }
+  return ids;
+}
+
+Status verify_signatures(const SignedBytes& proof, const KeyRing& keys, const RoleKeys& role) {
+  const auto signers = valid_signers(proof, keys, role);
   if (role.threshold < 1 || static_cast<std::int64_t>(signers.size()) < role.threshold) {
     return fail(Errc::bad_signature, std::to_string(signers.size()) + " valid signatures of " +
                                          std::to_string(role.threshold));

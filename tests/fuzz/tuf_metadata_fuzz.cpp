@@ -8,6 +8,7 @@
 
 #include "base/json.hpp"
 #include "signing/verify/canonical_json.hpp"
+#include "signing/verify/countersignature.hpp"
 #include "signing/verify/metadata.hpp"
 
 namespace {
@@ -46,6 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)rap::tuf::verify_signatures(root->proof, root->role.keys, role).has_value();
     }
   }
+  (void)rap::tuf::parse_director_root(bytes).has_value();
   (void)rap::tuf::parse_timestamp(bytes).has_value();
   if (auto snapshot = rap::tuf::parse_snapshot(bytes)) {
     for (const auto& [name, meta] : snapshot->role.meta) {

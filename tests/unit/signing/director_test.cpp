@@ -18,7 +18,8 @@ class DirectorTest : public testing::Test {
   DirectorTest() {
     char name[] = "/tmp/rap-director-XXXXXX";
     directory_ = ::mkdtemp(name);
-    root_ = *sign::make_root({&root_a_, &root_b_}, 2, keys_, kNow + hours(24 * 365));
+    root_ = *sign::make_root(ClusterId::fresh(), {&root_a_, &root_b_}, 2, keys_,
+                             kNow + hours(24 * 365));
     fetcher_.files["t/" + sign::consistent_target_name("snap/roles.json", digest_)] = content_;
   }
   ~DirectorTest() override { std::filesystem::remove_all(directory_); }
@@ -132,9 +133,9 @@ TEST_F(DirectorTest, RefusesTargetsThatMayNotBe) {
 }
 
 TEST_F(DirectorTest, RootNeedsAReachableThreshold) {
-  EXPECT_FALSE(sign::make_root({&root_a_}, 2, keys_, kNow));
-  EXPECT_FALSE(sign::make_root({&root_a_}, 0, keys_, kNow));
-  EXPECT_FALSE(sign::make_root({}, 1, keys_, kNow));
+  EXPECT_FALSE(sign::make_root(ClusterId::fresh(), {&root_a_}, 2, keys_, kNow));
+  EXPECT_FALSE(sign::make_root(ClusterId::fresh(), {&root_a_}, 0, keys_, kNow));
+  EXPECT_FALSE(sign::make_root(ClusterId::fresh(), {}, 1, keys_, kNow));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/crypto.hpp"
 #include "signing/sign/ceremony.hpp"
 #include "signing/sign/releases.hpp"
+#include "signing/verify/countersignature.hpp"
 #include "signing/verify/directory_fetcher.hpp"
 #include "signing/verify/updater.hpp"
 #include "tests/unit/signing/test_repository.hpp"
@@ -190,6 +191,47 @@ TEST_F(ReleaseRepositoryTest, ANodeReadsWhatWasPublished) {
   const auto next = json::parse(node_reads("channels/plugin.rap.echo/current.json"));
   EXPECT_EQ(next.at("version"), "0.2.0");
   EXPECT_EQ(next.at("history"), json::array{"0.1.0"});
+}
+
+TEST_F(ReleaseRepositoryTest, TheTrustRoleIsAListOfKeysAndNothingMore) {
+  begin();
+  const auto delegate = [&](std::vector<std::string> paths) -> std::optional<Errc> {
+    ReleaseRepository repository = open();
+    Change change(repository, kNow);
+    if (auto s = delegate_role(change, role("trust", std::move(paths))); !s) return s.error().code;
+    if (auto s = change.sign(*here_); !s) return s.error().code;
+    if (auto s = change.publish(*here_); !s) return s.error().code;
+    return std::nullopt;
+  };
+  EXPECT_EQ(delegate({}), Errc::invalid);
+  EXPECT_EQ(delegate({"rel/*/*/*"}), Errc::invalid);
+  EXPECT_EQ(delegate({"trust/none", "trust/*"}), Errc::invalid);
+  ASSERT_EQ(delegate({"trust/none"}), std::nullopt);
+  EXPECT_EQ(open().current("trust"), nullptr) << "no metadata that could list a target";
+  EXPECT_FALSE(std::filesystem::exists(repository_dir() / "metadata/1.trust.json"));
+
+  ASSERT_TRUE(node_refresh());
+  const auto trust_of_node = [&] {
+    return tuf::count_countersignatures(tuf::SignedBytes{}, *node_->top_level());
+  };
+  EXPECT_EQ(trust_of_node()->threshold, 1);
+  EXPECT_FALSE(node_->find_target("trust/none")) << "no file speaks for it";
+  ASSERT_EQ(publish(release("0.1.0", 1), "current"), std::nullopt);
+
+  KeyChange keys;
+  keys.add = {key("trust-b")};
+  keys.threshold = 2;
+  {
+    ReleaseRepository repository = open();
+    Change change(repository, kNow);
+    ASSERT_TRUE(rotate_keys(change, repository, "trust", keys));
+    ASSERT_TRUE(change.sign(*here_));
+    ASSERT_TRUE(change.publish(*here_));
+  }
+  EXPECT_EQ(open().current("trust"), nullptr);
+  ASSERT_TRUE(node_refresh());
+  EXPECT_EQ(trust_of_node()->threshold, 2);
+  EXPECT_EQ(node_reads("rel/plugin.rap.echo/0.1.0/linux-x86_64-glibc.so"), "code");
 }
 
 TEST_F(ReleaseRepositoryTest, AReleaseNeverChanges) {
