@@ -106,6 +106,14 @@ class Platform:
         self.write_secret(self.secrets / "release-passphrase", secrets.token_urlsafe(15))
         self.sign("init", "--vendor", "rap")
 
+    def countersign(self, cluster_id):
+        """The holders of R's `trust` keys vouch for the cluster's director; nodes refuse it without."""
+        self.rapctl("release", "sync")  # tells the control plane who the holders are
+        file = self.folder / f"{cluster_id}.root.json"
+        self.rapctl("cluster", "root", "export", file, "--cluster", cluster_id)
+        self.sign("sign", file, "--key", "trust-1")
+        return self.rapctl_json("cluster", "root", "import", file)
+
     @property
     def release_root(self):
         return self.storage / "metadata" / "1.root.json"

@@ -29,6 +29,10 @@ def owner_path(steps, platform):
         platform.cluster_id = cluster["id"]
         step.detail = cluster["id"]
 
+    with steps.step("a holder of R's trust key vouches for the cluster's director") as step:
+        root = platform.countersign(cluster["id"])
+        step.detail = f"{root['signatures']} of {root['threshold']} signatures"
+
     with steps.step("create organization") as step:
         organization = platform.rapctl_json("organization", "create", "--name", "Demo organization", "--slug",
                                             "demo")

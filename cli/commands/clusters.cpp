@@ -4,6 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
+#include "base/file.hpp"
+#include "base/id.hpp"
+#include "base/json.hpp"
 #include "cli/cli.hpp"
 
 namespace rap::cli {
@@ -41,13 +44,66 @@ const std::vector<Column> kRequestDetails = {{"Id", "id"},
                                              {"Renews node", "renews_node_id"},
                                              {"Became node", "node_id"}};
 
+const std::vector<Column> kRootDetails = {{"Cluster", "cluster_id"},
+                                          {"Version", "version"},
+                                          {"SHA-256 of what is signed", "signed_sha256"},
+                                          {"Trust", "trust"},
+                                          {"Signatures", "signatures"},
+                                          {"Needed", "threshold"}};
+
 struct Options {
-  std::string cluster, id, name, slug, region, reason, node_name, group, status;
+  std::string cluster, file, id, name, slug, region, reason, node_name, group, status;
   std::vector<std::string> roles;
   std::int64_t ttl_s = 3600;
   std::int64_t max_uses = 1;
 };
 using Shared = std::shared_ptr<Options>;
+
+constexpr std::size_t kRootBytesMax = 512 << 10;  // what a node accepts
+
+void add_cluster_root(CLI::App& cluster, Cli& cli) {
+  CLI::App& root = add_command(
+      cluster, "root", "The root of a cluster's director, which holders of the `trust` keys sign",
+      "  rapctl cluster root export berlin-root.json --cluster berlin\n"
+      "  rap-sign sign berlin-root.json --key trust-1      (where the key is)\n"
+      "  rapctl cluster root import berlin-root.json\n");
+  root.require_subcommand(1);
+  const Shared o = std::make_shared<Options>();
+
+  CLI::App& show = add_command(root, "show", "Show how many signatures it has");
+  show.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  show.callback([&cli, o] {
+    cli.show(cli.api().get("/v1/clusters/" + cli.cluster(o->cluster) + "/director-root"),
+             kRootDetails);
+  });
+  CLI::App& take = add_command(root, "export", "Write it to a file for the holders",
+                               "  rapctl cluster root export berlin-root.json --cluster berlin\n");
+  take.add_option("file", o->file, "File to write")->required();
+  take.add_option("--cluster", o->cluster, "Cluster; not needed when there is one");
+  take.callback([&cli, o] {
+    const json::value answer =
+        cli.api().get("/v1/clusters/" + cli.cluster(o->cluster) + "/director-root");
+    const std::string text = json::serialize(answer.at("document")) + "\n";
+    require(write_file_atomic(o->file, text), o->file);
+    cli.done("wrote " + o->file + "; rap-sign must show cluster " + text_at(answer, "cluster_id") +
+                 " and sha256 " + text_at(answer, "signed_sha256"),
+             answer);
+  });
+  CLI::App& give = add_command(root, "import", "Bring back the signatures of the holders",
+                               "  rapctl cluster root import berlin-root.json\n");
+  give.add_option("file", o->file, "File that rap-sign signed")->required();
+  give.callback([&cli, o] {
+    const auto document =
+        require(parse_json(require(read_text_file(o->file, kRootBytesMax), o->file)), o->file);
+    const std::string id = text_at(document, "signed.cluster_id");
+    require(ClusterId::parse(id), o->file + ": not the root of a cluster's director");
+    const json::value answer = cli.api().post("/v1/clusters/" + id + "/director-root/signatures",
+                                              json::object{{"document", document}});
+    cli.done("cluster " + id + ": " + text_at(answer, "signatures") + " of " +
+                 text_at(answer, "threshold") + " signatures",
+             answer);
+  });
+}
 
 void add_cluster(CLI::App& app, Cli& cli) {
   CLI::App& cluster = add_command(app, "cluster", "Clusters: nodes that trust each other");
@@ -76,6 +132,7 @@ void add_cluster(CLI::App& app, Cli& cli) {
                                                                         {"Id", "id"},
                                                                         {"Created", "created_at"}});
   });
+  add_cluster_root(cluster, cli);
 }
 
 // CLI::PositiveNumber says it with the largest double there is.

@@ -17,8 +17,6 @@ constexpr const char* kLoad = R"sql(
 )sql";
 constexpr const char* kStoreRoot =
     "insert into cluster_director_roots (cluster_id, version, document) values ($1, 1, $2)";
-constexpr const char* kLoadRoot =
-    "select document from cluster_director_roots where cluster_id = $1 and version = 1";
 constexpr const char* kAuthorities =
     "select certificate_pem from cluster_keys where purpose = 'ca' order by cluster_id";
 
@@ -76,15 +74,14 @@ std::shared_ptr<const ClusterKeyset> ClusterKeys::get(Tx& tx, const ClusterId& c
         must(sealer_.open(row.bytes("sealed_private"), context(cluster, purpose)), cluster);
     if (purpose == "ca") ca_pem = row.text("certificate_pem");
   }
-  const Rows root = tx.query(kLoadRoot, {cluster});
-  if (root.empty()) broken(cluster, "missing");
+  if (secrets.empty()) broken(cluster, "missing");
   const auto key = [&](const char* purpose) {
     return must(sign::Ed25519Key::from_seed(secrets[purpose].bytes()), cluster);
   };
   auto set = std::make_shared<const ClusterKeyset>(
       ClusterKeyset{must(CertificateAuthority::load(ca_pem, std::move(secrets["ca"])), cluster),
                     key("lease"), key("director-root"), key("director-targets"),
-                    key("director-snapshot"), key("director-timestamp"), root[0].text("document")});
+                    key("director-snapshot"), key("director-timestamp")});
   const std::lock_guard lock(mutex_);
   return open_.emplace(cluster.str(), std::move(set)).first->second;
 }

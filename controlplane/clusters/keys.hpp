@@ -21,7 +21,6 @@ struct ClusterKeyset {
   sign::Ed25519Key director_targets;
   sign::Ed25519Key director_snapshot;
   sign::Ed25519Key director_timestamp;
-  std::string director_root_document;  // D root version 1
 };
 
 // Any thread.

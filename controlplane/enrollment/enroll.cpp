@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "controlplane/audit/audit.hpp"
+#include "controlplane/clusters/director_root.hpp"
 #include "controlplane/clusters/keys.hpp"
 #include "controlplane/enrollment/capabilities.hpp"
 #include "controlplane/enrollment/identities.hpp"
@@ -212,7 +213,7 @@ Reply approved(const Call& call, Tx& tx, const Row& request, const CertificateRe
   body["cluster_id"] = cluster.str();
   body["certificate_pem"] = pem;
   body["cluster_ca_pem"] = keys->ca.certificate_pem();
-  body["director_root"] = boost::json::parse(keys->director_root_document);
+  body["director_root"] = boost::json::parse(director_root(tx, cluster));
   return json_reply(200, body);
 }
 

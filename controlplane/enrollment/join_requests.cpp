@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "controlplane/audit/audit.hpp"
+#include "controlplane/clusters/director_root.hpp"
 #include "controlplane/clusters/keys.hpp"
 #include "controlplane/enrollment/capabilities.hpp"
 #include "controlplane/enrollment/identities.hpp"
@@ -107,6 +108,7 @@ struct Approved {
 };
 
 Approved make_node(const Call& call, Tx& tx, const Row& request, const ClusterId& cluster) {
+  require_countersigned(tx, cluster);
   const std::string name = call.text_or_none("node_name").value_or(request.text("node_name"));
   if (!tx.query(kNameTaken, {cluster, name}).empty()) {
     refuse(Errc::conflict, "a node called " + name + " is in the cluster; give node_name another");

@@ -25,6 +25,7 @@ std::vector<Route> all_routes() {
   add_user_routes(routes);
   add_membership_routes(routes);
   add_cluster_routes(routes);
+  add_director_root_routes(routes);
   add_node_group_routes(routes);
   add_join_token_routes(routes);
   add_join_request_routes(routes);

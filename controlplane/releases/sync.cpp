@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 // A manifest has a few KiB; this is for one with hundreds of variants.
 constexpr std::size_t kManifestMax = 1 << 20;
 constexpr std::size_t kRootMax = 512 << 10;
+constexpr std::size_t kTargetsMax = 5 << 20;  // what the client accepts
 
 constexpr const char* kUnlistAll = "update releases set listed = false where listed";
 constexpr const char* kUpsertRelease = R"sql(
@@ -45,6 +46,10 @@ constexpr const char* kInsertChannel = R"sql(
     (product, channel, version, manifest_sha256, min_epoch, history, synced_at)
   values ($1, $2, $3, $4, $5, $6, $7)
   on conflict (product, channel) do nothing
+)sql";
+constexpr const char* kKeepTargets = R"sql(
+  insert into release_delegations (targets, synced_at) values ($1, $2)
+  on conflict (one_row) do update set targets = excluded.targets, synced_at = excluded.synced_at
 )sql";
 constexpr const char* kUnlisted = "select count(*) as n from releases where not listed";
 
@@ -213,11 +218,15 @@ Result<FoundStorage> read_version_storage(const fs::path& storage, const fs::pat
   if (auto done = client.refresh(); !done) return fail(done.error(), "Version Storage");
   Reader reader(client);
   for (const std::string& path : paths_to_ask(storage, trusted)) reader.take(path);
+  const auto targets = read_file(trusted / "targets.json", kTargetsMax);
+  if (!targets) return fail(targets.error(), "release metadata");
+  reader.found.targets = as_text(*targets);
   return std::move(reader.found);
 }
 
 SyncReport store_releases(Tx& tx, const FoundStorage& found, SystemTime now) {
   SyncReport report;
+  tx.query(kKeepTargets, {found.targets, now});
   tx.query(kUnlistAll);
   for (const FoundRelease& release : found.releases) {
     const auto digest = from_hex(release.manifest_sha256);

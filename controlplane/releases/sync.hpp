@@ -31,6 +31,7 @@ struct FoundStorage {
   std::vector<FoundRelease> releases;
   std::vector<FoundChannel> channels;
   std::vector<std::string> skipped;  // "path: why"
+  std::string targets;               // R's top-level targets role: who its delegated roles are
 };
 
 // Blocks. `storage` is R as rap-sign writes it, `trusted` our copy of its metadata (made from R's

@@ -223,4 +223,51 @@ class PlaneTest(unittest.TestCase):
         return [e["kind"] for e in self.owner.items(f"/v1/clusters/{chain}/audit-events")]
 
 
-__all__ = ["ApiError", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "Replica", "stop_all", "wait_until"]
+class StorageTest(PlaneTest):
+    """With a Version Storage that is still empty, and rap-sign."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.storage, cls.keys = cls.plane.folder / "storage", cls.plane.folder / "keys"
+        passphrase = cls.plane.folder / "passphrase"
+        passphrase.touch(mode=0o600)
+        passphrase.write_text("a passphrase of the test\n")
+        cls.env = {**os.environ, "RAP_PASSPHRASE_FILE": str(passphrase)}
+        config = json.loads(cls.plane.config.read_text())
+        config["version_storage"] = str(cls.storage)
+        cls.plane.config.write_text(json.dumps(config))
+        cls.plane.process.stop()
+        cls.plane.start()
+
+    def run_tool(self, name, *arguments):
+        done = subprocess.run([BINARIES / name, *map(str, arguments)], capture_output=True, text=True, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.said = done.stderr
+        return done.stdout
+
+    def sign(self, verb, *arguments):
+        return self.run_tool("rap-sign", verb, "--yes", "--repo", self.storage, "--keys", self.keys, *arguments)
+
+    def root(self, cluster):
+        return self.owner.get(f"/v1/clusters/{cluster}/director-root")
+
+    def signed_root(self, cluster, *keys):
+        """The cluster's director root with signatures of the named keys, as their holders hand it back."""
+        file = self.plane.folder / f"{cluster}.root.json"
+        file.write_text(json.dumps(self.root(cluster)["document"]))
+        for key in keys:
+            self.sign("sign", file, "--key", key)
+        return json.loads(file.read_text())
+
+    def bring(self, cluster, document):
+        return self.owner.post(f"/v1/clusters/{cluster}/director-root/signatures", {"document": document})
+
+    def trusted_cluster(self):
+        cluster = self.cluster()
+        self.assertEqual(self.bring(cluster, self.signed_root(cluster, "trust-1"))["trust"], "complete")
+        return cluster
+
+
+__all__ = ["ApiError", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "Replica", "StorageTest", "stop_all",
+           "wait_until"]

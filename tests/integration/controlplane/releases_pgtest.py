@@ -3,56 +3,35 @@
 import hashlib
 import json
 import os
-import subprocess
 import tempfile
 import unittest
 import pathlib
 
-from tests.integration.controlplane.harness import BINARIES, PlaneTest
+from tests.integration.controlplane.harness import BINARIES, StorageTest
 
 PRODUCT = "plugin.rap.ssh"
 PLUGINS = pathlib.Path(os.environ.get("RAP_PLUGINS", BINARIES.parent / "plugins"))
 
 
-class Releases(PlaneTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.storage, cls.keys = cls.plane.folder / "storage", cls.plane.folder / "keys"
-        passphrase = cls.plane.folder / "passphrase"
-        passphrase.touch(mode=0o600)
-        passphrase.write_text("a passphrase of the test\n")
-        cls.env = {**os.environ, "RAP_PASSPHRASE_FILE": str(passphrase)}
-        config = json.loads(cls.plane.config.read_text())
-        config["version_storage"] = str(cls.storage)
-        cls.plane.config.write_text(json.dumps(config))
-        cls.plane.process.stop()
-        cls.plane.start()
-
-    def run_tool(self, name, *arguments):
-        done = subprocess.run([BINARIES / name, *map(str, arguments)], capture_output=True, text=True, env=self.env)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout
-
+class Releases(StorageTest):
     def publish(self, version, sequence):
         manifest = pathlib.Path(tempfile.mkdtemp(dir=self.plane.folder)) / "manifest.json"
         plugin = PLUGINS / "ssh.so"
         manifest.write_text(self.run_tool("rap-plugin-check", "manifest", plugin, "--product", PRODUCT,
                                           "--version", version, "--seq", sequence))
-        self.run_tool("rap-sign", "publish", "--yes", "--repo", self.storage, "--keys", self.keys, "--manifest", manifest,
-                      "--artifact", plugin)
+        self.sign("publish", "--manifest", manifest, "--artifact", plugin)
         return plugin
 
     def test_sync_assign_and_serve(self):
         self.refused(422, "not_found", self.owner.post, "/v1/releases/sync")
-        self.run_tool("rap-sign", "init", "--yes", "--repo", self.storage, "--keys", self.keys)
+        self.sign("init")
         plugin = self.publish("0.1.0", 1)
         self.assertEqual(self.owner.post("/v1/releases/sync")["added"], 1)
         self.assertEqual(self.owner.post("/v1/releases/sync")["added"], 0)
         release = self.owner.items("/v1/releases")[0]
         self.assertEqual((release["product"], release["version"], release["listed"]), (PRODUCT, "0.1.0", True))
 
-        cluster = self.cluster()
+        cluster = self.trusted_cluster()
         node = self.node(cluster)
         self.owner.post(f"/v1/clusters/{cluster}/role-assignments", {"node_id": node.id, "role": "ssh-worker"})
         get = lambda path: node.api().raw("GET", path)
