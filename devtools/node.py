@@ -20,7 +20,7 @@ class Node:
         self.folder = platform.folder / name
         self.token_file = self.folder / "join-token"
         self.log = platform.logs / f"{name}.log"
-        self.id = None
+        self.id = self.cluster = None  # a cluster of its own; else the platform's
         self.process = self.enroll = None
         self._short_run = None
         for folder in (self.folder, self.folder / "state"):
@@ -50,9 +50,13 @@ class Node:
     def agent(self, *arguments):
         return self.wrapper + [str(self.platform.bin / "rap-node-agent"), *map(str, arguments)]
 
+    @property
+    def cluster_id(self):
+        return self.cluster or self.platform.cluster_id
+
     def make_token(self, **fields):
         body = {"ttl_s": 600, "max_uses": 1, "scope": {}, **fields}
-        made = self.platform.api.post(f"/v1/clusters/{self.platform.cluster_id}/join-tokens", body)
+        made = self.platform.api.post(f"/v1/clusters/{self.cluster_id}/join-tokens", body)
         self.platform.write_secret(self.token_file, made["token"])
         return made
 
@@ -64,7 +68,7 @@ class Node:
 
     def join_request(self):
         """The pending request of this node's name, or None."""
-        path = f"/v1/clusters/{self.platform.cluster_id}/join-requests"
+        path = f"/v1/clusters/{self.cluster_id}/join-requests"
         for request in self.platform.api.items(path):
             if request["status"] == "pending" and request["node_name"] == self.name:
                 return request
@@ -115,7 +119,7 @@ class Node:
 
     def assign(self, role, organization_id, **fields):
         return self.platform.api.post(
-            f"/v1/clusters/{self.platform.cluster_id}/role-assignments",
+            f"/v1/clusters/{self.cluster_id}/role-assignments",
             {"node_id": self.id, "role": role, "organization_id": organization_id, **fields})["id"]
 
     def wait_workload(self, assignment_id, states, timeout_s=60):

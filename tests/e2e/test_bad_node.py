@@ -36,8 +36,12 @@ class NodeTest(EndToEnd):
         if not wrapper:
             node.wait_online()
 
+    def watched(self):
+        """The node that status() and metric() ask."""
+        return self.platform.node
+
     def status(self):
-        node = self.platform.node
+        node = self.watched()
         done = subprocess.run([self.platform.bin / "rap-node-agent", "status", "-o", "json", "--config", node.config],
                               capture_output=True, text=True)
         return json.loads(done.stdout) if done.returncode == 0 else None
@@ -51,7 +55,7 @@ class NodeTest(EndToEnd):
         """One request to the local socket, as bytes; the answer."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
             s.settimeout(5)
-            s.connect(str(self.platform.node.run_dir / "ops.sock"))
+            s.connect(str(self.watched().run_dir / "ops.sock"))
             s.sendall(text)
             out = b""
             while data := s.recv(65536):

@@ -9,6 +9,7 @@
 #include "base/json.hpp"
 #include "host/agent/control/tuf_fetcher.hpp"
 #include "host/agent/state/floor.hpp"
+#include "signing/verify/countersignature.hpp"
 #include "signing/verify/updater.hpp"
 
 namespace rap::agent {
@@ -55,11 +56,7 @@ class Sync {
     floor_ = *floor;
     tuf::TufClient director(config_of("director", input_.state.tuf_cluster(input_.cluster_id)),
                             fetcher_, clock_);
-    if (Status ready =
-            initialise(input_.state.tuf_cluster(input_.cluster_id), as_bytes(input_.director_root));
-        !ready) {
-      return fail(ready.error(), "director");
-    }
+    if (Status trusted = trust_director(); !trusted) return fail(trusted.error(), "director");
     if (Status fresh = director.refresh(); !fresh) return fail(fresh.error(), "director");
     if (Status read = read_snapshots(director); !read) return fail(std::move(read.error()));
     collect_releases(director);
@@ -88,6 +85,40 @@ class Sync {
     fs::create_directories(directory, ec);
     if (ec) return fail(Errc::internal, directory.string() + ": " + ec.message());
     return tuf::TufClient::init(directory, root);
+  }
+
+  // The first time only: from then on what is on the disk is trusted, and changes by TUF's rule for
+  // roots. Nothing is stored before R's `trust` role vouches for the root.
+  Status trust_director() {
+    const fs::path directory = input_.state.tuf_cluster(input_.cluster_id);
+    if (tuf::TufClient::is_initialised(directory)) return {};
+    tuf::TufClient release(config_of("release", input_.state.tuf_release()), fetcher_, clock_);
+    if (Status ready = open_release(release); !ready) {
+      return fail(ready.error(), "release repository, which says who vouches for it");
+    }
+    auto root = vouched_root(*release.top_level());
+    if (!root) return fail(std::move(root.error()));
+    return initialise(directory, *root);
+  }
+
+  // The approval's root; or its newer copy, when the signatures came after the approval.
+  Result<Bytes> vouched_root(const tuf::Targets& release) {
+    const Bytes approved = to_bytes(input_.director_root);
+    auto first = tuf::check_countersigned_root(approved, input_.cluster_id, release);
+    if (first) return approved;
+    if (first.error().code != Errc::bad_signature) return fail(std::move(first.error()));
+    auto newer = fetcher_.fetch(input_.server.base_url + "/tuf/director/metadata/1.root.json",
+                                kRootBytesMax);
+    if (!newer) return fail(newer.error(), "root version 1");
+    auto second = tuf::check_countersigned_root(*newer, input_.cluster_id, release);
+    if (!second && second.error().code == Errc::bad_signature) {
+      return fail(second.error().code,
+                  second.error().detail +
+                      ". The owner runs rapctl cluster root export, has the holders sign it "
+                      "(rap-sign sign) and runs rapctl cluster root import");
+    }
+    if (!second) return fail(std::move(second.error()));
+    return newer;
   }
 
   // One snapshot, for this node, not outdated.

@@ -22,7 +22,7 @@ struct SyncInput {
   net::TlsIdentity identity;
   std::string cluster_id;
   std::string node_id;
-  std::string director_root;  // root.json of D, from the approval
+  std::string director_root;  // version 1 of D's root, from the approval
   AppliedPtr previous;        // may be null
   // `director_only` skips R when nothing new is assigned: for a session whose resource is unknown.
   enum class Scope { everything, director_only } scope = Scope::everything;
@@ -35,11 +35,14 @@ struct SyncOutput {
   Errc release_trouble_code = Errc::unavailable;  // of release_trouble
 };
 
-// Blocks for as long as downloads take; run it on the pool, one at a time. Steps: refresh D, check
+// Blocks for as long as downloads take; run it on the pool, one at a time. Steps: when D has no
+// trusted root yet, refresh R and take the one that R's `trust` role vouches for; refresh D, check
 // scope and authority term of every snapshot, refresh R, apply the rule of two signatures to every
 // assigned release, download missing artifacts, raise the floor, write applied.json. A release that
 // cannot be used is an error inside `applied->releases`; the rest goes on. Fails, with everything
-// as it was, when D cannot be had or is not for this node, or the disk is full.
+// as it was, when nobody vouched for D (`bad_signature` names the cluster, the count and what the
+// owner has to do; the next call looks again), D cannot be had or is not for this node, or the disk
+// is full.
 Result<SyncOutput> sync_snapshots(const SyncInput& input);
 
 }  // namespace rap::agent
