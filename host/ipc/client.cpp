@@ -80,7 +80,7 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
 
   void send(std::string text, std::vector<Fd> fds) {
     if (!open_) return;
-    out_.emplace_back(std::move(text), std::move(fds));
+    out_.push_back(Packet{std::move(text), std::move(fds)});
     if (!waiting_to_write_) flush();
   }
 

@@ -45,9 +45,11 @@ class LibraryData {
   template <typename T>
   Result<T> copy(const void* from, std::string_view what) const {
     const auto room = readable(from);
+    // NOLINTBEGIN(bugprone-sizeof-expression): a pointer is meant where T is one
     if (!room || *room < sizeof(T)) return outside(what);
     T value;
     std::memcpy(&value, from, sizeof value);
+    // NOLINTEND(bugprone-sizeof-expression)
     return value;
   }
 

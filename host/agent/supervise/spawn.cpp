@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cerrno>
 #include <cstring>
 
@@ -82,7 +83,10 @@ int pid_of(int pidfd) {
   auto text = read_text_file("/proc/self/fdinfo/" + std::to_string(pidfd), 4096);
   if (!text) return 0;
   const std::size_t at = text->find("\nPid:\t");
-  return at == std::string::npos ? 0 : std::max(0, std::atoi(text->c_str() + at + 6));
+  if (at == std::string::npos) return 0;
+  int pid = 0;  // -1 once it has ended
+  std::from_chars(text->data() + at + 6, text->data() + text->size(), pid);
+  return std::max(0, pid);
 }
 
 bool send_signal(int pidfd, int signal) {
