@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
   });
   std::uint64_t heartbeats = 0;
   const auto start = Clock::now();
-  const auto end = start + std::chrono::seconds(std::atoi(argv[2]));
+  const auto end = start + std::chrono::seconds(std::stoi(argv[2]));
   for (int first = 0; Clock::now() < end; first = (first + kBatch) % kNodes) {
     std::vector<Heartbeat> batch;
     for (int i = 0; i < kBatch; ++i) batch.push_back(heartbeat(first + i));

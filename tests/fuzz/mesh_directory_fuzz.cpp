@@ -27,8 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::array<Candidate, 8> out;
     const Decision decision = decide(*directory, measurements, request, now, out);
     for (std::size_t i = 0; i < decision.count; ++i) {
-      if (out[i].path.count >= 2 &&
-          !check_route(*directory, request, out[i].path.view(), now)) {
+      if (out[i].path.count >= 2 && !check_route(*directory, request, out[i].path.view(), now)) {
         __builtin_trap();
       }
     }

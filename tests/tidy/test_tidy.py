@@ -126,6 +126,12 @@ class Tidy(unittest.TestCase):
                  for n in [p.read_text().count("\n")] if n > LINES_MAX]
         self.assertNone(found, f"more than {LINES_MAX} lines: split it")
 
+    def test_sources_are_formatted(self):
+        done = subprocess.run(["clang-format-14", "--dry-run", "-Werror",
+                               *map(str, tracked("*.cpp", "*.hpp", "*.h", "*.c"))], capture_output=True, text=True)
+        found = sorted({line.split(":")[0] for line in done.stderr.splitlines() if ": error:" in line})
+        self.assertNone([f.removeprefix(f"{ROOT}/") for f in found], "not formatted: ./dev fmt")
+
     def test_every_package_has_its_reason(self):
         names = set()
         for line in (ROOT / "devtools/packages.txt").read_text().splitlines():

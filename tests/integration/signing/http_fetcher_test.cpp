@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
@@ -31,8 +32,10 @@ class EvilServer {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
-    ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length);
-    ::listen(listener_.get(), 8);
+    if (::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+        ::listen(listener_.get(), 8) != 0) {
+      std::abort();
+    }
     ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length);
     port_ = ntohs(address.sin_port);
     thread_ = std::thread([this] { serve(); });
@@ -193,9 +196,9 @@ TEST(HttpFetcher, SlowHeadersAndSlowBodiesTimeOut) {
       {head, std::string(10'000, 'x')},                         // body drips
       {head + std::string(9'900, 'x'), std::string(100, 'x')},  // stalls at 99 %
   };
-  for (const auto& [at_once, dripping] : rows) {
+  for (const auto& row : rows) {
     EvilServer* self = nullptr;
-    EvilServer server([&](int fd) { drip(self, fd, at_once, dripping); });
+    EvilServer server([&](int fd) { drip(self, fd, row.first, row.second); });
     self = &server;
     const auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(code_of(fetch(server, 10'000)), Errc::timeout);

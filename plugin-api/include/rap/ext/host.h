@@ -123,8 +123,9 @@ typedef struct rap_host_snapshot_1 {
 typedef struct rap_host_state_dir_1 {
   /* A directory for openat(), private to this organization and workload. The fd stays the host's:
    * do not close it. `*quota_bytes` 0: the disk's size is the only limit. Files and directories, no
-   * links, devices or sockets, nothing executable. The process may be killed at any moment, so files
-   * must survive that (P6). RAP_E_UNSUPPORTED where there is none; session processes have none. */
+   * links, devices or sockets, nothing executable. The process may be killed at any moment, so
+   * files must survive that (P6). RAP_E_UNSUPPORTED where there is none; session processes have
+   * none. */
   RAP_ANY rap_result (*fd)(const rap_host*, int* out, uint64_t* quota_bytes);
 } rap_host_state_dir_1;
 
