@@ -36,14 +36,20 @@ std::optional<tuf::Targets> release_targets(Tx& tx) {
   return std::move(document->role);
 }
 
-tuf::Document<tuf::Root> parsed(const ClusterId& cluster, const std::string& document) {
+// Roots that were made before they named their cluster cannot be vouched for: what a holder signs
+// must say which cluster it is.
+tuf::Document<tuf::Root> parsed(const std::string& document) {
   auto root = tuf::parse_director_root(as_bytes(document));
-  if (!root) throw std::runtime_error(cluster.str() + ": " + root.error().text());
+  if (!root) {
+    refuse(Errc::conflict, root.error().detail +
+                               ": the cluster goes on with the nodes it has; for "
+                               "new ones make a new cluster");
+  }
   return std::move(*root);
 }
 
 Reply reply(Tx& tx, const ClusterId& cluster, const std::string& document) {
-  const auto root = parsed(cluster, document);
+  const auto root = parsed(document);
   boost::json::object body;
   body["cluster_id"] = cluster.str();
   body["version"] = root.role.version;
@@ -74,6 +80,7 @@ Reply add_signatures(const Call& call, Tx& tx) {
   const Rows rows = tx.query(kLock, {cluster});
   if (rows.empty()) refuse_not_found();
   const std::string stored = rows[0].text("document");
+  const std::string sha256_hex = to_hex(sha256(parsed(stored).proof.canonical));
   const auto release = release_targets(tx);
   if (!release) {
     refuse(Errc::conflict, "whose signatures count is not known before rapctl release sync");
@@ -88,7 +95,7 @@ Reply add_signatures(const Call& call, Tx& tx) {
   if (merged->document != stored) {
     tx.query(kStore, {cluster, merged->document});
     boost::json::object detail;
-    detail["signed_sha256"] = to_hex(sha256(parsed(cluster, merged->document).proof.canonical));
+    detail["signed_sha256"] = sha256_hex;
     detail["trust_keys"] = boost::json::value_from(merged->count.key_ids);
     detail["threshold"] = merged->count.threshold;
     audit(tx, Actor::of(call.person), cluster.str(), {"cluster.root_countersigned", cluster.str()},
@@ -108,8 +115,9 @@ std::string director_root(Tx& tx, const ClusterId& cluster) {
 void require_countersigned(Tx& tx, const ClusterId& cluster) {
   const auto release = release_targets(tx);
   if (!release) return;
-  const auto checked =
-      tuf::check_countersigned_root(as_bytes(director_root(tx, cluster)), cluster.str(), *release);
+  const std::string document = director_root(tx, cluster);
+  parsed(document);
+  const auto checked = tuf::check_countersigned_root(as_bytes(document), cluster.str(), *release);
   if (checked) return;
   refuse(Errc::conflict, "nodes would refuse this cluster: " + checked.error().detail +
                              ". First: " + std::string(kWhatToDo));
@@ -120,7 +128,7 @@ void add_director_root_routes(std::vector<Route>& routes) {
                     "/v1/clusters/{id}/director-root",
                     Who::owner,
                     "The first root of the cluster's director",
-                    {{200, "DirectorRoot"}, 404},
+                    {{200, "DirectorRoot"}, 404, 409},
                     get});
   Route add{"POST",
             "/v1/clusters/{id}/director-root/signatures",

@@ -45,6 +45,7 @@ class Trust(StorageTest):
         self.assertEqual(node.api().get("/tuf/director/metadata/1.root.json"), root["document"])
         self.refuses(cluster)
         self.refuses_others(cluster, node)
+        self.refuses_a_root_that_names_no_cluster(cluster)
 
     def refuses(self, cluster):
         """Nothing but good signatures of the role gets in."""
@@ -74,6 +75,15 @@ class Trust(StorageTest):
             self.refused(400, "invalid", self.owner.post, f"/v1/clusters/{cluster}/director-root/signatures", body)
         self.assertEqual(self.root(cluster), before)
         self.assertEqual(self.bring(cluster, {**good, "signatures": []}), before)  # an older copy takes nothing away
+
+    def refuses_a_root_that_names_no_cluster(self, cluster):
+        """As roots of early builds were."""
+        request = Node(self.plane, self.slug("n")).ask(self.token(cluster)["token"])["join_request_id"]
+        good = self.root(cluster)["document"]
+        self.plane.admin_sql("update cluster_director_roots set document = (document::jsonb #- '{signed,cluster_id}')::text"
+                             f" where cluster_id = '{cluster}'")
+        for call in (lambda: self.root(cluster), lambda: self.bring(cluster, good), lambda: self.approve(request)):
+            self.assertIn("make a new cluster", self.refused(409, "conflict", call)["detail"])
 
     def refuses_others(self, cluster, node):
         path = f"/v1/clusters/{cluster}/director-root"
