@@ -1,7 +1,7 @@
 """`./dev bench [NAME..]`: the figures of the product beside their peers, measured in turns in one run.
 
 Nothing is asserted: this prints what was seen on this machine now. Names: load idle cat echo reattach heartbeats zygote
-memory.
+memory mesh.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from devtools import bench_zygote, process, story
+from devtools import bench_mesh, bench_zygote, process, story
 from devtools.build import FOLDER, build
 from devtools.platform import Platform
 from devtools.postgres import BIN, Postgres
@@ -23,7 +23,7 @@ from devtools.process import Failed
 from devtools.steps import Steps
 from devtools.up import Busy, Place
 
-NAMES = ("load", "idle", "cat", "echo", "reattach", "heartbeats", "zygote", "memory")
+NAMES = ("load", "idle", "cat", "echo", "reattach", "heartbeats", "zygote", "memory", "mesh")
 CIPHER = "aes128-gcm@openssh.com"  # what the ssh plugin asks for first
 CAT_BYTES = 256 << 20
 CAT_ROUNDS = 3
@@ -260,6 +260,10 @@ class Bench:
         ours, peer = median(seen["fork_ms"]), median(seen["exec_ms"])
         self.table.add("session worker ready", f"{ours:.2f} ms fork", f"exec and load {peer:.1f} ms",
                        f"{ours / peer:.3f}", "<= 0.1")
+
+    def mesh(self):
+        for row in bench_mesh.rows(program("mesh_bench")):
+            self.table.add(*row)
 
     def memory(self):
         """Private memory of the worker of one open session, and of a forked process that holds the same session with

@@ -81,6 +81,10 @@ void PeerSet::directory_changed(const Directory* before, const Directory& now_in
     const std::string_view id = before->id(node);
     return now_in_force.id(node) == id ? node : now_in_force.find(id);
   };
+  const PeerSizes& sizes = sizes_of(now_in_force, self);
+  if (before != nullptr && before->membership() == now_in_force.membership() && sizes == sizes_) {
+    return;  // only loads and attachments changed
+  }
   self_ = self;
   std::vector<NodeIndex> leaves;
   for (const NodeIndex leaf : leaves_) {
@@ -104,7 +108,7 @@ void PeerSet::directory_changed(const Directory* before, const Directory& now_in
   }
   const std::size_t lost = peers_.size() - kept;
   peers_.resize(kept);
-  sizes_ = sizes_of(now_in_force, self_);
+  sizes_ = sizes;
   self_relay_ = now_in_force.has(self_, Role::relay_node);
   sample(now_in_force);
   if (lost > 0 && active() < sizes_.low) urgent(now.mono);

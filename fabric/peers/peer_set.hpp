@@ -1,14 +1,9 @@
 // Keeps a node connected to a few good peers. A state machine: events go in, actions come out; it
 // opens nothing itself. docs/fabric-routing.md draws it.
 //
-//                        active < low, nobody                    active < low
-//     ┌──────────┐ ────────────────────────────► ┌──────────┐ ◄─────────────── ┌──────────┐
-//     │ filling  │                               │ isolated │                  │  steady  │
-//     └──────────┘ ◄──────────────────────────── └──────────┘                  └──────────┘
-//          │              one link is up               ▲  nobody                 ▲     │
-//          └── active >= low ─► ┌──────────┐ ──────────┘                         │     │
-//                               │ settling │ ── active >= rest ──────────────────┘     │
-//                               └──────────┘ ◄── active < rest ────────────────────────┘
+//     isolated ─ a link is up ─► filling ─ active >= low ─► settling ─ active >= rest ─► steady
+//         ▲                         ▲                          ▲                           │
+//         └─ nobody left ───────────┴── active < low ──────────┴── active < rest ──────────┘
 //
 //     cold ──promote──► warm ──dial──► dialling ──up──► active
 //       ▲                 ▲               │ failed         │ down, dropped

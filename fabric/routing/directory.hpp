@@ -43,6 +43,9 @@ class Directory {
   AuthorityState authority() const { return authority_; }
   std::int64_t authority_term() const { return authority_term_; }
   std::int64_t version() const { return version_; }
+  // A hash over who is there and who may be whose peer: nodes, roles, regions, owners, trust, ways
+  // to be reached. Loads and attachments change all the time, this rarely.
+  std::uint64_t membership() const { return membership_; }
   SystemTime issued_at() const { return issued_at_; }
   SystemTime expires_at() const { return expires_at_; }
   const Policy& policy() const { return policy_; }
@@ -150,6 +153,7 @@ class Directory {
   AuthorityState authority_ = AuthorityState::healthy;
   std::int64_t authority_term_ = 0;
   std::int64_t version_ = 0;
+  std::uint64_t membership_ = 0;
   SystemTime issued_at_{};
   SystemTime expires_at_{};
   Policy policy_;

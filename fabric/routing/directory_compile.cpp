@@ -1,10 +1,12 @@
 // From the values of a DirectoryDoc to the flat form, with the checks between values.
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 
 #include "base/id.hpp"
 #include "fabric/routing/directory.hpp"
+#include "fabric/routing/flat_map.hpp"
 
 namespace rap::routing {
 
@@ -44,6 +46,7 @@ class DirectoryCompiler {
       if (!status) return fail(status.error(), "mesh directory");
     }
     relay_lists();
+    membership();
     return std::move(out_);
   }
 
@@ -250,6 +253,28 @@ class DirectoryCompiler {
     for (std::size_t i = 1; i < out_.relays_first_.size(); ++i) {
       out_.relays_first_[i] += out_.relays_first_[i - 1];
     }
+  }
+
+  void membership() {
+    std::uint64_t sum = mix64(out_.nodes_.size());
+    const auto add = [&sum](std::uint64_t value) { sum = mix64(sum ^ value); };
+    for (const Directory::Node& node : out_.nodes_) {
+      add(std::uint64_t{node.roles} << 48 | std::uint64_t{node.flags} << 40 |
+          std::uint64_t{node.region} << 24 | static_cast<std::uint64_t>(node.trust) << 16 |
+          (node.endpoints == 0 ? 0u : 1u));
+      add(std::uint64_t{node.owner} << 16 | node.serves);
+    }
+    for (std::size_t i = 0; i + 8 <= out_.ids_.size(); i += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, out_.ids_.data() + i, sizeof word);
+      add(word);
+    }
+    // What stands behind the numbers of regions, owners and sets.
+    for (const auto* table : {&out_.regions_, &out_.organizations_}) {
+      for (const std::string& text : *table) add(std::hash<std::string>{}(text));
+    }
+    for (const OrganizationIndex item : out_.set_items_) add(item);
+    out_.membership_ = sum;
   }
 
   DirectoryDoc doc_;

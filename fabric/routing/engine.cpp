@@ -137,7 +137,8 @@ Decision decide(const Directory& directory, const Measurements& measurements,
   }
   if (found == 0) {
     decision.reason = search.blame();
-    if (relays_max < kRelaysMax && search.run(kRelaysMax) > 0) decision.reason = Rule::relay_limit;
+    if (relays_max < kRelaysMax && search.both_ends_reach() && search.run(kRelaysMax) > 0)
+      decision.reason = Rule::relay_limit;
     return decision;
   }
   if (out.empty()) return decision;

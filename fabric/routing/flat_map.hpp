@@ -27,10 +27,14 @@ class FlatMap {
 
   const Value* find(std::uint64_t key) const {
     if (places_.empty()) return nullptr;
-    for (std::size_t at = mix64(key) & mask_;; at = (at + 1) & mask_) {
-      const std::uint32_t place = places_[at];
-      if (place == kEmpty) return nullptr;
-      if (entries_[place].key == key) return &entries_[place].value;
+    const std::uint64_t hash = mix64(key);
+    for (std::size_t at = hash & mask_;; at = (at + 1) & mask_) {
+      const Place& place = places_[at];
+      if (place.index == kEmpty) return nullptr;
+      // Most questions are for what is not there: the tag answers them without the entry.
+      if (place.tag == tag(hash) && entries_[place.index].key == key) {
+        return &entries_[place.index].value;
+      }
     }
   }
   Value* find(std::uint64_t key) {
@@ -53,7 +57,7 @@ class FlatMap {
       if (keep(entries_[i].key, entries_[i].value)) entries_[kept++] = entries_[i];
     }
     entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(kept), entries_.end());
-    places_.assign(places_.size(), kEmpty);
+    places_.assign(places_.size(), Place{});
     for (std::uint32_t i = 0; i < entries_.size(); ++i) place(i);
   }
 
@@ -62,20 +66,26 @@ class FlatMap {
 
  private:
   static constexpr std::uint32_t kEmpty = 0xffffffff;
+  struct Place {
+    std::uint32_t index = kEmpty;
+    std::uint32_t tag = 0;
+  };
 
   void grow() {
-    places_.assign(places_.empty() ? 16 : places_.size() * 2, kEmpty);
+    places_.assign(places_.empty() ? 16 : places_.size() * 2, Place{});
     mask_ = places_.size() - 1;
     for (std::uint32_t i = 0; i < entries_.size(); ++i) place(i);
   }
   void place(std::uint32_t index) {
-    std::size_t at = mix64(entries_[index].key) & mask_;
-    while (places_[at] != kEmpty) at = (at + 1) & mask_;
-    places_[at] = index;
+    const std::uint64_t hash = mix64(entries_[index].key);
+    std::size_t at = hash & mask_;
+    while (places_[at].index != kEmpty) at = (at + 1) & mask_;
+    places_[at] = {index, tag(hash)};
   }
+  static std::uint32_t tag(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32); }
 
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> places_;
+  std::vector<Place> places_;
   std::size_t mask_ = 0;
 };
 

@@ -10,6 +10,8 @@ constexpr std::size_t kConnectedMax = 8;  // of the relays that are connected no
 constexpr std::size_t kPerRegion = 4;     // of a region's relays: among the least loaded
 // So many of a region's list share the choice, so that a fleet does not pick the same four.
 constexpr std::size_t kRegionWindow = 16;
+// First and last relays that are paired when there is a shorter way already.
+constexpr std::size_t kLikelyEnds = 8;
 
 bool cheaper(const Way& a, const Way& b) {
   if (a.cost != b.cost) return a.cost < b.cost;
@@ -194,7 +196,6 @@ void Search::gather_all() {
   if (relay_count_ == kRelaysConsidered) drop_useless();
   measured_ = 0;
   direct_known_ = false;
-  middles_known_ = false;
   const auto all = directory_.relays();
   const std::size_t start = all.empty() ? 0 : mix64(request_.origin) % all.size();
   for (std::size_t i = 0; i < all.size() && relay_count_ < kRelaysConsidered; ++i) {
@@ -235,14 +236,12 @@ void Search::measure_legs() {
   measured_ = relay_count_;
 }
 
-void Search::measure_middles() {
-  if (middles_known_) return;
-  middles_known_ = true;
-  for (std::size_t i = 0; i < relay_count_; ++i) {
-    for (std::size_t j = 0; j < relay_count_; ++j) {
-      middle_[i][j] = i == j ? kNone : leg(relays_[i], relays_[j]) + relay_cost_[j];
-    }
-  }
+// Most pairs are never asked for: see pair_ways().
+float Search::middle(std::size_t i, std::size_t j) {
+  if (i == j) return kNone;
+  float& cost = middle_[i][j];
+  if (cost == kUnmeasured) cost = leg(relays_[i], relays_[j]) + relay_cost_[j];
+  return cost;
 }
 
 // From the ways with `layer` relays to those with one more. A way never returns to a relay it has
@@ -253,7 +252,8 @@ void Search::extend(std::size_t layer) {
     std::size_t from = 0;
     for (std::size_t i = 0; i < relay_count_; ++i) {
       if (layer >= 2 && before_[layer - 1][i] == j) continue;
-      const float cost = layer_[layer - 1][i] + middle_[i][j];
+      if (layer_[layer - 1][i] >= best) continue;
+      const float cost = layer_[layer - 1][i] + middle(i, j);
       if (cost < best) {
         best = cost;
         from = i;
@@ -276,21 +276,41 @@ void Search::add_way(const Way& way) {
   std::push_heap(begin, begin + static_cast<std::ptrdiff_t>(way_count_), cheaper);
 }
 
-// Every pair, not the cheapest for each last relay: a hidden node has few last relays, and needs
-// ways over other first ones when one dies.
+// Not the cheapest for each last relay only: a hidden node has few of them, and needs ways over
+// other first ones when one dies. Where a shorter way was found, the likely pairs are enough.
 void Search::pair_ways() {
+  const bool some = way_count_ > 0;
+  const std::size_t near = some ? std::min(relay_count_, kLikelyEnds) : relay_count_;
+  const PerRelay<std::uint8_t> firsts = cheapest(first_, near);
   for (std::size_t d = 0; d < destination_count_; ++d) {
     if (destinations_[d] == request_.origin) continue;
-    for (std::size_t j = 0; j < relay_count_; ++j) {
-      if (last_[d][j] == kNone) continue;
-      for (std::size_t i = 0; i < relay_count_; ++i) {
-        add_way(Way{first_[i] + middle_[i][j] + last_[d][j],
-                    static_cast<std::uint8_t>(d),
-                    2,
-                    {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(j)}});
+    const PerRelay<std::uint8_t> lasts = cheapest(last_[d], near);
+    for (std::size_t b = 0; b < near; ++b) {
+      for (std::size_t a = 0; a < near; ++a) {
+        const std::uint8_t i = firsts[a];
+        const std::uint8_t j = lasts[b];
+        // No link costs less than nothing: what cannot be among the cheapest is not measured.
+        const float least = first_[i] + relay_cost_[j] + last_[d][j];
+        if (least == kNone || (way_count_ == ways_.size() && least >= ways_.front().cost)) continue;
+        add_way(
+            Way{first_[i] + middle(i, j) + last_[d][j], static_cast<std::uint8_t>(d), 2, {i, j}});
       }
     }
   }
+}
+
+// The places of the `count` cheapest, in front.
+Search::PerRelay<std::uint8_t> Search::cheapest(const PerRelay<float>& costs,
+                                                std::size_t count) const {
+  PerRelay<std::uint8_t> places{};
+  for (std::size_t i = 0; i < relay_count_; ++i) places[i] = static_cast<std::uint8_t>(i);
+  const auto begin = places.begin();
+  std::partial_sort(begin, begin + static_cast<std::ptrdiff_t>(count),
+                    begin + static_cast<std::ptrdiff_t>(relay_count_),
+                    [&](std::uint8_t a, std::uint8_t b) {
+                      return costs[a] != costs[b] ? costs[a] < costs[b] : a < b;
+                    });
+  return places;
 }
 
 void Search::end_ways(std::size_t relays) {
@@ -312,6 +332,7 @@ void Search::end_ways(std::size_t relays) {
 
 std::size_t Search::run(std::size_t relays_max) {
   measure_legs();
+  for (PerRelay<float>& row : middle_) row.fill(kUnmeasured);
   way_count_ = 0;
   for (std::size_t d = 0; d < destination_count_; ++d) {
     add_way(Way{direct_[d], static_cast<std::uint8_t>(d), 0, {}});
@@ -321,16 +342,22 @@ std::size_t Search::run(std::size_t relays_max) {
     before_[0] = {};
     end_ways(1);
   }
-  if (relays_max >= 2) measure_middles();
   for (std::size_t relays = 2; relays <= relays_max; ++relays) {
-    extend(relays - 1);
-    if (relays == 2) {
-      pair_ways();
-    } else {
-      end_ways(relays);
-    }
+    if (relays == 2) pair_ways();
+    if (relays_max > 2) extend(relays - 1);
+    if (relays > 2) end_ways(relays);
   }
   return way_count_;
+}
+
+bool Search::both_ends_reach() const {
+  const auto reaches = [&](const PerRelay<float>& costs) {
+    const auto end = costs.begin() + static_cast<std::ptrdiff_t>(relay_count_);
+    return std::any_of(costs.begin(), end, [](float cost) { return cost < kNone; });
+  };
+  if (!reaches(first_)) return false;
+  return std::any_of(last_.begin(), last_.begin() + static_cast<std::ptrdiff_t>(destination_count_),
+                     reaches);
 }
 
 std::span<const Way> Search::sorted() {

@@ -20,7 +20,7 @@ struct Way {
 };
 
 // The cheapest ways are kept: a caller asks for a few, and wants them over several first relays.
-inline constexpr std::size_t kWaysMax = 96;
+inline constexpr std::size_t kWaysMax = 48;
 
 class Search {
  public:
@@ -34,6 +34,8 @@ class Search {
   void gather_all();
   // Finds ways with at most `relays_max` relays; how many there are.
   std::size_t run(std::size_t relays_max);
+  // Some relay can be reached, and some relay reaches a destination: more relays may join them.
+  bool both_ends_reach() const;
   // Sorted by cost, with a fixed order among equals.
   std::span<const Way> sorted();
 
@@ -50,6 +52,7 @@ class Search {
 
  private:
   static constexpr float kNone = std::numeric_limits<float>::infinity();
+  static constexpr float kUnmeasured = -1;
   template <typename Value>
   using PerRelay = std::array<Value, kRelaysConsidered>;
 
@@ -63,10 +66,11 @@ class Search {
   void add_region(std::uint16_t region, std::size_t most);
   float leg(NodeIndex from, NodeIndex to);
   void measure_legs();
-  void measure_middles();
+  float middle(std::size_t i, std::size_t j);
   void extend(std::size_t layer);
   void end_ways(std::size_t relays);
   void pair_ways();
+  PerRelay<std::uint8_t> cheapest(const PerRelay<float>& costs, std::size_t count) const;
   void add_way(const Way& way);
 
   const Directory& directory_;
@@ -89,8 +93,8 @@ class Search {
   bool direct_known_ = false;
   PerRelay<float> first_{};                               // origin to relay, with the relay
   std::array<PerRelay<float>, kDestinationsMax> last_{};  // relay to destination, with it
-  PerRelay<PerRelay<float>> middle_{};                    // relay to relay, with the second
-  bool middles_known_ = false;
+  PerRelay<PerRelay<float>>
+      middle_{};  // relay to relay, with the second; kUnmeasured until asked for
 
   // layer l: the cheapest way that ends in a relay with l + 1 relays, and the relay before it.
   std::array<PerRelay<float>, kRelaysMax> layer_{};
