@@ -142,8 +142,9 @@ Reply approve(const Call& call, Tx& tx) {
   const auto renews = request.text_or_none("renews_node_id");
   const Approved approved =
       renews ? renew_node(call, tx, request, *renews) : make_node(call, tx, request, cluster);
-  store_capabilities(tx, approved.node,
-                     require(parse_capabilities(request.json("reported_capabilities").as_array())));
+  const auto capabilities =
+      require(parse_capabilities(request.json("reported_capabilities").as_array()));
+  store_capabilities(tx, {{approved.node.str(), &capabilities}});
   tx.query(kDecide, {id, "approved", call.person.id, call.now, approved.node, std::nullopt});
   boost::json::object detail;
   detail["node_id"] = approved.node.str();

@@ -1,5 +1,7 @@
 #include "controlplane/nodes/heartbeats.hpp"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.hpp"
@@ -45,6 +47,7 @@ constexpr const char* kStore = R"sql(
   where node_heartbeat_latest.received_at <= excluded.received_at
     -- of a clock that was ahead; replicas differ by seconds
     or node_heartbeat_latest.received_at > excluded.received_at + interval '1 minute'
+  returning node_id
 )sql";
 
 // Only for assignments that are this node's; anything else a node invents is ignored.
@@ -71,7 +74,8 @@ constexpr const char* kForgetWorkloads = R"sql(
 )sql";
 
 // A session that is wanted closed stays `closing` until its node says closed or failed; what is
-// closed or failed stays so.
+// closed or failed stays so. An event of the node may have come to another server later than the
+// heartbeat; the minute is that of kStore.
 constexpr const char* kSessions = R"sql(
   update sessions s set
     state = case when s.state = 'closing' and r.state not in ('closed', 'failed') then s.state
@@ -83,15 +87,20 @@ constexpr const char* kSessions = R"sql(
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
               $7::timestamptz[]) as r (node_id, session_id, state, detail, controller, viewers, at)
   where s.id = r.session_id and s.node_id = r.node_id and s.state not in ('closed', 'failed')
+    and (s.reported_at is null or s.reported_at <= r.at
+         or s.reported_at > r.at + interval '1 minute')
 )sql";
 
 std::string time_text(SystemTime time) {
   return *Param(time).text;
 }
 
-void store_workloads(Tx& tx, const std::vector<Heartbeat>& batch) {
+using Newest = std::vector<const Heartbeat*>;
+
+void store_workloads(Tx& tx, const Newest& batch) {
   std::vector<std::string> nodes, all_nodes, ids, states, details, versions, pids, times;
-  for (const Heartbeat& h : batch) {
+  for (const Heartbeat* heartbeat : batch) {
+    const Heartbeat& h = *heartbeat;
     all_nodes.push_back(h.node_id);
     for (const WorkloadReport& w : h.workloads) {
       if (std::find(ids.begin(), ids.end(), w.assignment_id) != ids.end()) continue;
@@ -108,9 +117,10 @@ void store_workloads(Tx& tx, const std::vector<Heartbeat>& batch) {
   tx.query(kForgetWorkloads, {all_nodes, ids});
 }
 
-void store_sessions(Tx& tx, const std::vector<Heartbeat>& batch) {
+void store_sessions(Tx& tx, const Newest& batch) {
   std::vector<std::string> nodes, ids, states, details, controllers, viewers, times;
-  for (const Heartbeat& h : batch) {
+  for (const Heartbeat* heartbeat : batch) {
+    const Heartbeat& h = *heartbeat;
     for (const SessionReport& s : h.sessions) {
       nodes.push_back(h.node_id);
       ids.push_back(s.session_id);
@@ -122,6 +132,12 @@ void store_sessions(Tx& tx, const std::vector<Heartbeat>& batch) {
     }
   }
   if (!ids.empty()) tx.query(kSessions, {nodes, ids, states, details, controllers, viewers, times});
+}
+
+std::vector<CapabilitiesOf> capabilities_of(const Newest& batch) {
+  std::vector<CapabilitiesOf> out;
+  for (const Heartbeat* h : batch) out.push_back({h->node_id, &h->capabilities});
+  return out;
 }
 
 }  // namespace
@@ -142,10 +158,20 @@ void store_heartbeats(Tx& tx, const std::vector<Heartbeat>& batch) {
   }
   tx.query(kNoWait);
   tx.enter(Scope::platform());
-  tx.query(kStore,
-           {nodes, clusters, boots, sent, received, versions, endpoints, directors, payloads});
-  store_workloads(tx, batch);
-  store_sessions(tx, batch);
+  // The node's row is locked from here on, so of two servers the later one waits, and sees.
+  std::set<std::string> accepted;
+  for (const Row& row : tx.query(kStore, {nodes, clusters, boots, sent, received, versions,
+                                          endpoints, directors, payloads})) {
+    accepted.insert(row.text("node_id"));
+  }
+  Newest newest;
+  for (const Heartbeat& h : batch) {
+    if (accepted.contains(h.node_id)) newest.push_back(&h);
+  }
+  if (newest.empty()) return;
+  store_workloads(tx, newest);
+  store_sessions(tx, newest);
+  store_capabilities(tx, capabilities_of(newest));
 }
 
 HeartbeatBatcher::HeartbeatBatcher(net::asio::any_io_executor executor, Database& database)
@@ -194,28 +220,12 @@ net::Task<void> HeartbeatBatcher::flush() {
   while (!waiting_.empty() && batch.size() < kBatchRows) {
     batch.push_back(std::move(waiting_.extract(waiting_.begin()).mapped()));
   }
-  std::vector<const Heartbeat*> changed;
-  std::map<std::string, std::string> now_known;
-  for (const Heartbeat& h : batch) {
-    std::string text;
-    for (const Capability& c : h.capabilities) text += c.name + "\n" + c.detail + "\n";
-    if (known_capabilities_[h.node_id] != text) {
-      changed.push_back(&h);
-      now_known[h.node_id] = std::move(text);
-    }
-  }
-  Database::Work write = [&](Tx& tx) {
-    store_heartbeats(tx, batch);
-    for (const Heartbeat* h : changed) {
-      if (auto id = NodeId::parse(h->node_id)) store_capabilities(tx, *id, h->capabilities);
-    }
-  };
+  Database::Work write = [&batch](Tx& tx) { store_heartbeats(tx, batch); };
   bool one_by_one = false;
   try {
     co_await database_.run(std::move(write));
     ++stats_.batches;
     stats_.written += batch.size();
-    for (auto& [node, text] : now_known) known_capabilities_[node] = std::move(text);
   } catch (const DatabaseUnavailable&) {
     ++stats_.failed_batches;
     // Back into the queue, unless something newer came meanwhile.

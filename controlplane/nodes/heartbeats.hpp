@@ -39,7 +39,8 @@ struct Heartbeat {
   std::vector<Capability> capabilities;
 };
 
-// Writes one batch; at most one heartbeat per node. Exposed for tests and the benchmark.
+// Writes one batch; at most one heartbeat per node. One that is older than what another server has
+// written already goes into the log and changes nothing else. Exposed for the benchmark.
 void store_heartbeats(Tx& tx, const std::vector<Heartbeat>& batch);
 
 // On one executor. A crash loses at most the last tenth of a second of telemetry, which the next
@@ -67,8 +68,7 @@ class HeartbeatBatcher {
   Database& database_;
   net::Event due_;
   bool stopping_ = false;
-  std::map<std::string, Heartbeat> waiting_;               // by node, sorted: writers lock in order
-  std::map<std::string, std::string> known_capabilities_;  // by node, what PostgreSQL has
+  std::map<std::string, Heartbeat> waiting_;  // by node, sorted: writers lock in order
   struct Boots {
     std::string current, before;
   };

@@ -93,6 +93,13 @@ class Replicas(PlaneTest):
         wait_until(lambda: shown()["presence"] == "online", 5, "online")
         self.assertEqual(shown()["heartbeat"]["load"]["cpu"], 7)
 
+    def test_a_capability_told_to_one_is_not_lost_to_what_the_other_remembers(self):
+        node = self.node(self.cluster())
+        can = lambda: {c["name"] for c in self.owner.get(f"/v1/nodes/{node.id}")["capabilities"]}
+        for plane, names in ((self.plane, {"can_a"}), (self.second, {"can_b"}), (self.plane, {"can_a"})):
+            node.beat(plane, capabilities=[{"name": name, "detail": {}} for name in names])
+            wait_until(lambda: can() == names, 3, f"{names}, it is {can()}")
+
     def test_revocation_on_one_ends_polls_on_the_other(self):
         node = self.node(self.cluster())
         seen = node.api(self.second).get("/v1/node/desired")["seq"]

@@ -126,6 +126,32 @@ class Sessions(PlaneTest):
         self.until(session, "failed")
         self.assertIn("session.failed", self.kinds(self.cluster_id))
 
+    def test_a_heartbeat_that_comes_late_changes_nothing(self):
+        """As when another server has written a newer one of the same node."""
+        session = self.open()["session"]["id"]
+        says = lambda state: self.beat([{"session_id": session, "state": state, "detail": "", "viewers": 0}])
+        says("active")
+        self.until(session, "active")
+        self.plane.admin_sql("update node_heartbeat_latest set received_at = now() + interval '40 seconds' "
+                             f"where node_id = '{self.n.id}'")
+        before = self.plane.admin_sql(f"select reported_at from sessions where id = '{session}'")
+        self.n.beat(capabilities=[], sessions=[{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
+        logged = f"select count(*) from node_heartbeats where node_id = '{self.n.id}'"
+        wait_until(lambda: self.plane.admin_sql(logged) == "3", 5, "the late one in the log")
+        shown = self.owner.get(f"/v1/nodes/{self.n.id}")
+        self.assertEqual((len(shown["workloads"]), len(shown["capabilities"])), (1, 1))
+        self.assertEqual(self.state(session), "active")
+        self.assertEqual(self.plane.admin_sql(f"select reported_at from sessions where id = '{session}'"), before)
+
+    def test_a_heartbeat_older_than_an_event_leaves_the_session(self):
+        session = self.open()["session"]["id"]
+        self.n.api().post("/v1/node/session-events", {"events": [
+            {"event_id": "e" + session, "session_id": session, "kind": "state", "state": "detached"}]})
+        self.plane.admin_sql(f"update sessions set reported_at = now() + interval '40 seconds' where id = '{session}'")
+        self.beat([{"session_id": session, "state": "active", "detail": "", "viewers": 0}])
+        time.sleep(0.5)
+        self.assertEqual(self.state(session), "detached")
+
     def test_silent_node_keeps_its_sessions(self):
         session = self.open()["session"]["id"]
         self.beat([{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
