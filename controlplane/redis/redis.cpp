@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <future>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -118,16 +117,31 @@ struct Redis::Impl : std::enable_shared_from_this<Impl> {
         self.context = nullptr;  // hiredis frees it
         return self.lost();
       }
-      self.up = true;
-      self.pause = kRetryMin;
-      log::info("redis connected");
+      self.greet();
     });
     redisAsyncSetDisconnectCallback(context, [](const redisAsyncContext* c, int) {
       Impl& self = of(c->data);
       self.context = nullptr;
-      log::warn("redis connection lost");
+      if (self.up) log::warn("redis connection lost");
       self.lost();
     });
+  }
+
+  // A Redis that hangs still accepts connections, its kernel does: it is there when it has
+  // answered.
+  void greet() {
+    issue({"PING"}, [this](const std::optional<RedisReply>& reply) {
+      if (!reply || stopped) return;
+      up = true;
+      pause = kRetryMin;
+      log::info("redis connected");
+    });
+  }
+
+  // Commands behind the one that was not answered would wait as long, and stay in hiredis' buffer.
+  void give_up(std::uint64_t connection) {
+    if (connection != generation || context == nullptr) return;
+    redisAsyncFree(context);  // answers what is under way with nothing, then calls back as lost
   }
 
   void forget() {
@@ -175,6 +189,10 @@ struct Redis::Impl : std::enable_shared_from_this<Impl> {
 
   void send(const std::vector<std::string>& words, Answer answer) {
     if (!up || context == nullptr) return answer(std::nullopt);
+    issue(words, std::move(answer));
+  }
+
+  void issue(const std::vector<std::string>& words, Answer answer) {
     std::vector<const char*> values;
     std::vector<std::size_t> sizes;
     for (const std::string& word : words) {
@@ -183,8 +201,10 @@ struct Redis::Impl : std::enable_shared_from_this<Impl> {
     }
     auto pending = std::make_shared<Pending>(executor, std::move(answer));
     pending->timer.expires_after(kPatience);
-    pending->timer.async_wait([pending](auto error) {
-      if (!error) pending->finish(std::nullopt);
+    pending->timer.async_wait([self = shared_from_this(), pending, mine = generation](auto error) {
+      if (error) return;
+      pending->finish(std::nullopt);
+      self->give_up(mine);
     });
     auto* owned = new std::shared_ptr<Pending>(pending);  // hiredis calls back exactly once
     const int result = redisAsyncCommandArgv(
@@ -239,18 +259,6 @@ net::Task<std::optional<RedisReply>> Redis::command(std::vector<std::string> wor
   auto sent = asio::async_initiate<const asio::use_awaitable_t<>, Signature>(
       start, asio::use_awaitable, std::move(words));
   co_return co_await std::move(sent);
-}
-
-std::optional<RedisReply> Redis::command_blocking(std::vector<std::string> words) {
-  if (!connected()) return std::nullopt;
-  auto promise = std::make_shared<std::promise<std::optional<RedisReply>>>();
-  auto answer = promise->get_future();
-  asio::post(impl_->executor, [impl = impl_, promise, words = std::move(words)] {
-    impl->send(words, [promise](std::optional<RedisReply> r) { promise->set_value(std::move(r)); });
-  });
-  // Twice the patience: the executor itself may be gone.
-  if (answer.wait_for(2 * kPatience) != std::future_status::ready) return std::nullopt;
-  return answer.get();
 }
 
 }  // namespace rap::cp

@@ -32,10 +32,9 @@ class Redis {
   bool configured() const;
   bool connected() const;  // any thread
 
-  // nullopt: Redis is away, or did not answer within 250 ms: the caller goes on without.
+  // nullopt: Redis is away, or did not answer within 250 ms: the caller goes on without. After one
+  // that was not answered Redis counts as away until it answers on a new connection.
   net::Task<std::optional<RedisReply>> command(std::vector<std::string> words);
-  // Any thread but the executor's; waits.
-  std::optional<RedisReply> command_blocking(std::vector<std::string> words);
 
  private:
   struct Impl;

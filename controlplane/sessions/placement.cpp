@@ -9,7 +9,6 @@
 #include "controlplane/clusters/keys.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/nodes/presence.hpp"
-#include "controlplane/redis/redis.hpp"
 
 namespace rap::cp {
 namespace {
@@ -71,9 +70,6 @@ boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& r
   claims.client_certificate_sha256 = request.client_certificate;
   const Secret seed = keys->lease.seed();
   const std::string lease = require(fabric::mint_lease(claims, seed.bytes()));
-  // For looking at live rights; the node alone enforces the single use, with Redis or without.
-  call.services->redis.command_blocking({"SET", "rap:lease:" + claims.lease_id, request.session_id,
-                                         "NX", "EX", std::to_string(fabric::kLeaseLifeMaxS)});
   const Rows endpoint = tx.query(kEndpoint, {request.node_id});
   if (endpoint.empty() || endpoint[0].text("mesh_endpoint").empty()) {
     refuse(Errc::unavailable, "the node does not say where it can be reached");

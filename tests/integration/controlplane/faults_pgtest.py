@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 import socket
 import time
 import unittest
@@ -37,6 +38,18 @@ class Faults(PlaneTest):
         node.beat()
         self.plane.login()
         self.plane.redis.start()
+        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", 15, "ready")
+
+    def test_redis_that_hangs_counts_as_away(self):
+        """Its kernel goes on accepting connections and bytes; nobody must wait for an answer again and again."""
+        os.kill(self.plane.redis.process.pid, signal.SIGSTOP)
+        try:
+            self.plane.login()
+            wait_until(lambda: self.plane.api().get("/readyz")["status"] == "degraded", 5, "degraded")
+            time.sleep(1)  # it has tried to connect again by now
+            self.assertEqual(self.plane.api().get("/readyz")["status"], "degraded")
+        finally:
+            os.kill(self.plane.redis.process.pid, signal.SIGCONT)
         wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", 15, "ready")
 
     def test_metrics_are_told_only_where_the_configuration_says(self):
