@@ -113,57 +113,79 @@ void check_second_factor(const Call& call, Tx& tx, const LoginRow& user) {
   }
 }
 
-net::Task<Reply> login(const Call& call) {
+[[noreturn]] void refuse_too_many(const char* detail, std::chrono::seconds wait) {
+  Problem problem(429, "exhausted", detail);
+  problem.retry_after_s = static_cast<int>(wait.count());
+  throw problem;
+}
+
+// The login itself; throws the Problem that it is refused with.
+net::Task<Reply> try_login(const Call& call, const std::string& name) {
   const Services& services = *call.services;
-  const std::string name = normal_login(call.text("login"));
-  const bool allowed = co_await services.throttle.may_try(name, call.address);
-  if (!allowed) {
-    Problem problem(429, "exhausted", "too many failed logins; wait five minutes");
-    problem.retry_after_s = static_cast<int>(kThrottleWindow.count());
-    throw problem;
-  }
   LoginRow user;
   Database::Work find = [&](Tx& tx) { user = find_login(tx, name); };
   co_await services.db.run(std::move(find));
   const bool known = co_await services.passwords.verify(call.text("password"), user.password_hash);
-
+  const bool code = known && user.totp && call.has("totp");
+  if (code && !co_await services.throttle.take_code(name)) {
+    refuse_too_many("too many wrong codes for this account; wait an hour", kCodesWindow);
+  }
   const std::string token = std::string(kTokenPrefix) + to_base64url(random_bytes(32));
   const SystemTime expires = call.now + kLoginLife;
   std::exception_ptr refused;
-  bool needs_code = false;
-  if (known) {
-    Database::Work finish = [&](Tx& tx) {
-      check_second_factor(call, tx, user);
-      tx.query(kStoreToken, {ByteView(sha256(token)), user.id, call.address, call.now, expires});
-      audit_login(tx, user, call, true);
-    };
-    try {
-      co_await services.db.run(std::move(finish));
-    } catch (const Problem& problem) {
-      refused = std::current_exception();
-      needs_code = problem.code == "totp_required";
-    }
-  } else {
-    refused =
-        std::make_exception_ptr(Problem(401, "unauthorized", "login, password or code is wrong"));
-  }
-  if (refused) {
+  bool wrong = !known;
+  Database::Work finish = [&](Tx& tx) {
+    check_second_factor(call, tx, user);
+    tx.query(kStoreToken, {ByteView(sha256(token)), user.id, call.address, call.now, expires});
+    audit_login(tx, user, call, true);
+  };
+  try {
+    if (wrong) throw Problem(401, "unauthorized", "login, password or code is wrong");
+    co_await services.db.run(std::move(finish));
+  } catch (const Problem& problem) {
+    refused = std::current_exception();
     // Asking for the code is not a failure: the password was right.
-    if (!needs_code) {
-      co_await services.throttle.failed(name, call.address);
-      if (!user.id.empty()) {
-        Database::Work record = [&](Tx& tx) { audit_login(tx, user, call, false); };
-        co_await services.db.run(std::move(record));
-      }
-    }
-    std::rethrow_exception(refused);
+    wrong = problem.code != "totp_required";
+  } catch (const std::exception&) {
+    refused = std::current_exception();
   }
-  co_await services.throttle.succeeded(name, call.address);
+  if (code && !wrong) co_await services.throttle.give_back_code(name);
+  if (wrong && !user.id.empty()) {
+    Database::Work record = [&](Tx& tx) { audit_login(tx, user, call, false); };
+    co_await services.db.run(std::move(record));
+  }
+  if (refused) std::rethrow_exception(refused);
   boost::json::object body;
   body["token"] = token;
   body["expires_at"] = to_rfc3339(expires);
   body["user"] = user_json(user.id, user.login, user.display_name, user.owner);
   co_return json_reply(200, body);
+}
+
+net::Task<Reply> login(const Call& call) {
+  LoginThrottle& throttle = call.services->throttle;
+  const std::string name = normal_login(call.text("login"));
+  if (!co_await throttle.take(name, call.address)) {
+    refuse_too_many("too many failed logins; wait five minutes", kThrottleWindow);
+  }
+  Reply reply;
+  std::exception_ptr refused;
+  bool counts = false;
+  try {
+    reply = co_await try_login(call, name);
+  } catch (const Problem& problem) {
+    refused = std::current_exception();
+    counts = problem.code == "unauthorized";
+  } catch (const std::exception&) {
+    refused = std::current_exception();
+  }
+  if (!refused) {
+    co_await throttle.succeeded(name, call.address);
+    co_return reply;
+  }
+  // The database away, the code still to come: nobody guessed anything.
+  if (!counts) co_await throttle.give_back(name, call.address);
+  std::rethrow_exception(refused);
 }
 
 Reply logout(const Call& call, Tx& tx) {

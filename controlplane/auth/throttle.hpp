@@ -1,4 +1,4 @@
-// Slows down guessing of passwords.
+// Slows down guessing of passwords and codes.
 #pragma once
 
 #include <map>
@@ -14,25 +14,40 @@ namespace rap::cp {
 inline constexpr int kFailuresPerPair = 10;
 inline constexpr int kFailuresPerAccount = 100;
 inline constexpr std::chrono::seconds kThrottleWindow{300};
+// Of a million codes three are good at a time: ten an hour find one in four years, a hundred in
+// five minutes in two weeks. Who tries codes knows the password.
+inline constexpr int kCodesPerAccount = 10;
+inline constexpr std::chrono::seconds kCodesWindow{3600};
 
-// Counts in Redis, for all servers together; in memory while Redis is away. On one executor.
+// Counts in Redis, for all servers together; in memory while Redis is away. An attempt counts from
+// before it is looked at, so as many as may fail are under way at a time. On one executor.
 class LoginThrottle {
  public:
   LoginThrottle(Redis& redis, const Clock& clock) : redis_(redis), clock_(clock) {}
 
-  // False: refuse without looking at the password.
-  net::Task<bool> may_try(std::string login, std::string address);
-  net::Task<void> failed(std::string login, std::string address);
+  // Counts an attempt. False: refuse without looking at the password; it is not counted.
+  net::Task<bool> take(std::string login, std::string address);
+  // The attempt was right: the address starts anew.
   net::Task<void> succeeded(std::string login, std::string address);
+  // It was neither right nor wrong.
+  net::Task<void> give_back(std::string login, std::string address);
+
+  // The same for a code of the second factor, from anywhere.
+  net::Task<bool> take_code(std::string login);
+  net::Task<void> give_back_code(std::string login);
 
  private:
   struct Count {
-    int failures = 0;
+    int taken = 0;
     SystemTime until{};
   };
-  net::Task<int> count(std::string key);
-  net::Task<void> add(std::string key);
-  int local_count(const std::string& key);
+  struct Limit {
+    int taken;
+    std::chrono::seconds window;
+  };
+  net::Task<bool> take_one(std::string key, Limit limit);
+  net::Task<void> give_back_one(std::string key);
+  void forget_one(const std::string& key);
 
   Redis& redis_;
   const Clock& clock_;

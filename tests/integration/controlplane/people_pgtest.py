@@ -1,6 +1,7 @@
 """People, organizations and what the API promises to every client."""
 
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import json
@@ -9,7 +10,7 @@ import subprocess
 import time
 import unittest
 
-from tests.integration.controlplane.harness import DOCUMENT, PASSWORD, PlaneTest
+from tests.integration.controlplane.harness import ApiError, DOCUMENT, PASSWORD, PlaneTest
 
 
 def code(secret, offset=0):
@@ -57,6 +58,38 @@ class People(PlaneTest):
         self.refused(429, "exhausted", self.plane.login, login)
         self.plane.redis.flush()
         self.refused(429, "exhausted", self.plane.login, login)
+
+    def test_guesses_at_the_same_time_are_counted_before_they_are_looked_at(self):
+        self.person()
+        login = f"p-{PlaneTest.serial}"
+        def guess(_):
+            try:
+                self.plane.login(login, "wrong password")
+            except ApiError as error:
+                return error.status
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            said = list(pool.map(guess, range(40)))
+        self.assertEqual((said.count(401), said.count(429)), (10, 30))
+
+    def test_ten_wrong_codes_of_the_second_factor_are_all(self):
+        person = self.person()
+        login = f"p-{PlaneTest.serial}"
+        secret = person.post("/v1/auth/totp")["secret"]
+        person.post("/v1/auth/totp/confirm", {"code": code(secret, -1)})
+        bad = next(c for c in ("000000", "111111", "222222", "333333")
+                   if c not in {code(secret, i) for i in range(-2, 4)})
+        wrong = [self.guess_code(login, bad) for _ in range(9)]
+        # What is not a wrong code does not count: no code, and the right one.
+        self.refused(401, "totp_required", self.plane.login, login)
+        self.plane.login(login, totp=code(secret))
+        wrong += [self.guess_code(login, bad) for _ in range(3)]
+        self.assertEqual(wrong, [401] * 10 + [429] * 2)
+
+    def guess_code(self, login, guess):
+        try:
+            self.plane.login(login, totp=guess)
+        except ApiError as error:
+            return error.status
 
     def test_totp_is_required_once_enrolled_and_not_replayed(self):
         person = self.person()
