@@ -63,6 +63,12 @@ bool may_peer(const Directory& directory, NodeIndex self, NodeIndex other) {
   return directory.serves_all_of(other, self);
 }
 
+bool may_accept(const Directory& directory, NodeIndex self, NodeIndex other) {
+  const auto owner = directory.owner(self);
+  return self != other && directory.trust(other) != routing::Trust::quarantined &&
+         (owner == routing::kPlatform || owner == directory.owner(other));
+}
+
 std::vector<NodeIndex> sample_candidates(const Directory& directory, NodeIndex self,
                                          std::uint64_t seed, std::size_t count) {
   // Each kind draws as many as could be needed when the others are few.

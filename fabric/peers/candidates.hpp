@@ -14,6 +14,11 @@ namespace rap::peers {
 bool may_peer(const routing::Directory& directory, routing::NodeIndex self,
               routing::NodeIndex other);
 
+// Whether a node that dials us is let in at all: trusted, and this node is the platform's or of the
+// same owner. An organization's nodes know no other organization's.
+bool may_accept(const routing::Directory& directory, routing::NodeIndex self,
+                routing::NodeIndex other);
+
 // At most `count` nodes that may be peers: three quarters relays, when there are so many, half of
 // everything from the node's own region. Rendezvous hashing over (seed, node id): a node that comes
 // or goes changes the sample by itself only, and each seed draws others, so that ten thousand nodes

@@ -176,6 +176,7 @@ std::vector<RememberedPeer> PeerSet::remembered(const Directory& directory) cons
 }
 
 Admission PeerSet::admit(const Directory& directory, NodeIndex node) const {
+  if (!may_accept(directory, self_, node)) return Admission::foreign;
   if (self_relay_ && !directory.has(node, Role::relay_node)) {
     const bool known = std::find(leaves_.begin(), leaves_.end(), node) != leaves_.end();
     return known || leaves_.size() < sizes_.attached_max ? Admission::leaf : Admission::full;
@@ -298,14 +299,15 @@ void PeerSet::dial_missing(const Selection& before, MonoTime now, std::vector<Ac
     selection.peers = peers_;
     if (next == nullptr) break;
     if (have >= sizes_.rest && !selection.is_relay(*next)) break;  // only a relay is missing
-    if (have >= sizes_.high) {
+    if (engaged() >= sizes_.high) {  // the draining ones, too, are connections
       const Peer* least = selection.worst(Selection::Whom::anybody);
       if (least == nullptr) break;
       const NodeIndex node = next->node;
       drop(selection.directory, least, Why::make_room, now, out);
       next = find(node);
+      if (next == nullptr) break;
       selection.peers = peers_;
-      --have;
+      have = selection.engaged();
     }
     dial(next, why, now, out);
     dialled = true;
@@ -355,7 +357,7 @@ void PeerSet::compare(const Selection& selection, MonoTime now, std::vector<Acti
     return drop(selection.directory, wins ? least : find(tried), Why::worse, now, out);
   }
   if (next_trial_ == kNever) next_trial_ = now + kTrialEvery / 2 + spread(kTrialEvery);
-  if (now < next_trial_ || selection.engaged() < sizes_.rest || active() >= sizes_.high) return;
+  if (now < next_trial_ || selection.engaged() < sizes_.rest || engaged() >= sizes_.high) return;
   next_trial_ = now + kTrialEvery / 2 + spread(kTrialEvery);
   const Peer* next = selection.best(PeerState::warm, now).peer;
   if (next == nullptr || selection.worst(Selection::Whom::outbound) == nullptr) return;

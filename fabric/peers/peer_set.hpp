@@ -69,8 +69,8 @@ struct Action {
   Why why;
 };
 
-// Whether a node that dials us is let in.
-enum class Admission : std::uint8_t { peer, leaf, full };
+// Whether a node that dials us is let in. foreign: not trusted, or of another organization.
+enum class Admission : std::uint8_t { peer, leaf, full, foreign };
 
 // What is kept over a restart.
 struct RememberedPeer {

@@ -264,9 +264,9 @@ class DirectoryCompiler {
           (node.endpoints == 0 ? 0u : 1u));
       add(std::uint64_t{node.owner} << 16 | node.serves);
     }
-    for (std::size_t i = 0; i + 8 <= out_.ids_.size(); i += 8) {
+    for (std::size_t i = 0; i < out_.ids_.size(); i += 8) {
       std::uint64_t word = 0;
-      std::memcpy(&word, out_.ids_.data() + i, sizeof word);
+      std::memcpy(&word, out_.ids_.data() + i, std::min<std::size_t>(8, out_.ids_.size() - i));
       add(word);
     }
     // What stands behind the numbers of regions, owners and sets.

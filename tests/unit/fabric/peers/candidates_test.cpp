@@ -49,6 +49,30 @@ TEST(Candidates, AreDialableTrustedAndOfTheSameOwnerOrThePlatform) {
   EXPECT_TRUE(may(5, 2)) << "the platform's";
 }
 
+TEST(Candidates, AnOrganizationsNodeLetsInItsOwnOnly) {
+  auto nodes = many();
+  nodes[1].owner = org_id(1);
+  nodes[1].serves = {{org_id(1)}};
+  nodes[2] = hidden(3, {});
+  nodes[2].owner = org_id(1);
+  nodes[2].serves = {{org_id(1)}};
+  nodes[3] = hidden(4, {});
+  nodes[3].owner = org_id(2);
+  nodes[3].serves = {{org_id(2)}};
+  nodes[4].trust = routing::Trust::quarantined;
+  const Directory directory = compiled(mesh(nodes));
+  const auto lets_in = [&](unsigned self, unsigned other) {
+    return may_accept(directory, directory.find(node_id(self)), directory.find(node_id(other)));
+  };
+  EXPECT_TRUE(lets_in(2, 3));
+  EXPECT_FALSE(lets_in(2, 4)) << "another organization's";
+  EXPECT_FALSE(lets_in(2, 1)) << "the platform's";
+  EXPECT_TRUE(lets_in(1, 3));
+  EXPECT_TRUE(lets_in(1, 4));
+  EXPECT_FALSE(lets_in(1, 5)) << "quarantined";
+  EXPECT_FALSE(lets_in(1, 1));
+}
+
 TEST(Candidates, SampleIsMostlyRelaysOfTwoRegionsAndComplete) {
   const Directory directory = compiled(mesh(many()));
   const auto sample = sample_candidates(directory, directory.self(), 1, 24);

@@ -236,6 +236,14 @@ TEST(PeerSet, LetsInWhileThereIsRoom) {
   EXPECT_EQ(rig.set.active(), 4u);
 }
 
+TEST(PeerSet, LetsInNobodyWhoIsNotTrusted) {
+  auto nodes = world(relay(1));
+  nodes.push_back(hidden(100, {1}));
+  nodes.back().trust = routing::Trust::quarantined;
+  Rig rig(nodes);
+  EXPECT_EQ(rig.set.admit(rig.directory, rig.n(100)), Admission::foreign);
+}
+
 TEST(PeerSet, ARelayCountsItsLeavesApart) {
   auto nodes = world(relay(1));
   for (unsigned i = 100; i < 500; ++i) nodes.push_back(hidden(i, {1}));
@@ -297,6 +305,25 @@ TEST(PeerSet, DropsWhoIsGoneOrNotTrustedAndReplacesWhoDrains) {
                           [](const Action& a) { return a.why == Why::draining; }));
 }
 
+TEST(PeerSet, ADirectoryWithOtherLoadsOnlyChangesNothing) {
+  auto nodes = world(node(1, 0));
+  Rig rig(nodes);
+  rig.run(60);
+  const auto known = [&] {
+    std::vector<NodeIndex> out;
+    for (const Peer& peer : rig.set.peers()) out.push_back(peer.node);
+    return out;
+  };
+  const auto before = known();
+  for (NodeEntry& entry : nodes) entry.load_permille = 700;
+  const routing::Directory busier = compiled(mesh(nodes));
+  EXPECT_EQ(busier.membership(), rig.directory.membership());
+  std::vector<Action> out;
+  rig.set.directory_changed(&rig.directory, busier, busier.self(), at(rig.now), out);
+  EXPECT_EQ(known(), before);
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(PeerSet, TriesOthersNowAndThenAndKeepsTheBetter) {
   Rig rig(world(node(1, 0)));
   rig.run(60);
@@ -344,6 +371,71 @@ TEST(PeerSet, WhatItKnowsStaysBounded) {
     rig.run(1);
     rig.lose(node);
     ASSERT_LE(rig.set.peers().size(), most);
+  }
+}
+
+// Events in any order, also such that cannot be: nothing breaks, and the bounds hold.
+TEST(PeerSet, HoldsItsBoundsWhateverHappens) {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    Random random(seed);
+    NodeEntry self = seed % 3 == 0 ? relay(1) : node(1, 0);
+    self.thin = seed % 3 == 1;
+    auto nodes = world(self);
+    for (unsigned i = 100; i < 120; ++i) nodes.push_back(hidden(i, {2}));
+    nodes[5].bootstrap = true;
+    Rig rig(nodes, seed);
+    const auto high = rig.set.sizes().high;
+    for (int step = 0; step < 400; ++step) {
+      rig.now += static_cast<std::int64_t>(random.next() % 3000);
+      const auto any = static_cast<NodeIndex>(1 + random.next() % (rig.directory.size() - 1));
+      const MonoTime time{rig.now};
+      switch (random.next() % 8) {
+        case 0:
+          if (rig.set.admit(rig.directory, any) < Admission::full) {
+            rig.set.link_up(rig.directory, any, Direction::inbound, time);
+          }
+          break;
+        case 1:
+          rig.set.link_down(rig.directory, any, PeerSet::DownCause::lost, time);
+          break;
+        case 2:
+          rig.set.link_down(rig.directory, any, PeerSet::DownCause::graceful, time);
+          break;
+        case 3:
+          rig.set.dial_failed(any, PeerSet::DialError::full, time);
+          break;
+        case 4: {
+          NodeEntry& entry = nodes[1 + random.next() % (nodes.size() - 1)];
+          entry.draining = !entry.draining && !entry.bootstrap;
+          if (random.next() % 4 == 0) entry.trust = routing::Trust::quarantined;
+          std::vector<NodeEntry> some = nodes;
+          if (random.next() % 2 == 0) some.erase(some.begin() + 10 + random.next() % 60);
+          const routing::Directory next = compiled(mesh(some));
+          std::vector<Action> out;
+          rig.set.directory_changed(&rig.directory, next, next.self(), at(rig.now), out);
+          rig.measurements = rig.measurements.rebound(rig.directory, next);
+          rig.directory = next;
+          break;
+        }
+        default: {
+          std::vector<Action> out;
+          rig.set.tick(rig.directory, rig.measurements, at(rig.now), out);
+          for (const Action& action : out) {
+            if (action.kind != ActionKind::dial || random.next() % 3 == 0) continue;
+            if (random.next() % 3 == 0) {
+              rig.set.dial_failed(action.node, PeerSet::DialError::failed, time);
+            } else {
+              rig.set.link_up(rig.directory, action.node, Direction::outbound, time);
+            }
+          }
+        }
+      }
+      const auto& sizes = rig.set.sizes();
+      ASSERT_LE(rig.set.active(), high) << seed << " " << step;
+      ASSERT_LE(rig.set.leaves().size(), sizes.attached_max);
+      ASSERT_LE(rig.set.peers().size(),
+                2u * (sizes.cold + sizes.warm) + sizes.high + rig.directory.bootstraps().size());
+    }
   }
 }
 

@@ -97,6 +97,41 @@ TEST(MeshDirectory, ListsRelaysByRegionTheLeastLoadedFirst) {
   EXPECT_EQ(directory.relays().size(), 4u);
 }
 
+TEST(MeshDirectory, MembershipIsAboutWhoMayBeAPeer) {
+  const DirectoryDoc doc = full_doc();
+  const std::uint64_t membership = compiled(doc).membership();
+  const auto with = [&](auto change) {
+    DirectoryDoc other = doc;
+    change(other);
+    return compiled(other).membership();
+  };
+  EXPECT_EQ(with([](auto& d) {
+              d.nodes[0].load_permille = 999;
+              d.nodes[3].attached = {node_id(2)};
+              d.version = 99;
+            }),
+            membership);
+  EXPECT_NE(with([](auto& d) { d.nodes.push_back(relay(6)); }), membership);
+  EXPECT_NE(with([](auto& d) { d.nodes[1].draining = true; }), membership);
+  EXPECT_NE(with([](auto& d) { d.nodes[1].trust = Trust::low; }), membership);
+  EXPECT_NE(with([](auto& d) { d.nodes[1].region = "us"; }), membership);
+  EXPECT_NE(with([](auto& d) {
+              d.nodes[1].endpoints.clear();
+              d.nodes[1].bootstrap = false;
+            }),
+            membership);
+  EXPECT_NE(with([](auto& d) { d.nodes[1].serves = {{org_id(2)}}; }), membership);
+  // The very last character of the last id.
+  DirectoryDoc last = doc;
+  last.services.clear();
+  last.egress_pools.clear();
+  const std::uint64_t before = compiled(last).membership();
+  last.nodes[4] = node(6, mask(Role::egress), "us");
+  last.nodes[4].version = doc.nodes[4].version;
+  last.nodes[4].trust = doc.nodes[4].trust;
+  EXPECT_NE(compiled(last).membership(), before);
+}
+
 TEST(MeshDirectory, ChecksTheCertificateOfAPeer) {
   const Directory directory = compiled(full_doc());
   const std::string prefix = "spiffe://" + kCluster + "/node/";
