@@ -90,7 +90,15 @@ def run_unittest(tally, folder, name):
     tally.add(", ".join(counts["failures"]) or folder, counts["passed"], failed, counts["skipped"])
 
 
+def known(name):
+    """Whether any test could have `name` in its name, as far as the sources tell before they are built."""
+    files = [p for p in (ROOT / "tests").rglob("*") if p.suffix in (".cpp", ".py", ".txt")]
+    return any(name in str(p.relative_to(ROOT)) or name in p.read_text() for p in files)
+
+
 def run_fuzz(tally, name):
+    if name and not any(name in path.stem for path in (ROOT / "tests" / "fuzz").glob("*_fuzz.cpp")):
+        return
     if not build("asan", ["rap_fuzzers"]):
         tally.add("fuzz build", 0, 1)
         return
@@ -132,6 +140,9 @@ def main(arguments):
         else:
             print(f"dev test: one KIND of {' '.join(KINDS)} and one NAME", file=sys.stderr)
             return 2
+    if name and not known(name):
+        print(f"dev test: '{name}' is no KIND ({' '.join(KINDS)}) and no test has it in its name", file=sys.stderr)
+        return 2
     process.exit_on_signals()
     began = time.monotonic()
     tally = Tally()

@@ -79,10 +79,12 @@ bool write_output(std::string_view bytes) {
 
 void reset_terminal() {
   if (::isatty(STDOUT_FILENO) != 1) return;
+  // Margins move the cursor when they go, so it is kept beside them. Not every terminal knows the
+  // soft reset (CSI ! p), which would do most of this.
   write_output(
-      "\030\033\\\033[!p\033[?1047l\033[?9l\033[?1000l\033[?1002l\033[?1003l\033[?1004l\033[?1005l"
-      "\033[?1006l\033[?1015l\033[?2004l\033[?5l\033[?1l\033[?7h\033[?25h\033>\033[0m\033[0 q\033(B"
-      "\017");
+      "\030\033\\\033[!p\033[?1047l\0337\033[?69l\033[r\0338\033[4l\033[20l"
+      "\033[?9l\033[?1000l\033[?1002l\033[?1003l\033[?1004l\033[?1005l\033[?1006l\033[?1015l"
+      "\033[?2004l\033[?5l\033[?1l\033[?7h\033[?25h\033>\033[0m\033[0 q\033(B\017");
 }
 
 void erase_below() {

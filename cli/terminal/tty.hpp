@@ -34,8 +34,8 @@ class RawMode {
 // more.
 bool write_output(std::string_view bytes);
 
-// Ends what a remote program may have left on: alternate screen, mouse, bracketed paste, hidden
-// cursor, colours. Nothing when standard output is no terminal.
+// Ends what a remote program may have left on: alternate screen, margins, insert mode, mouse,
+// bracketed paste, hidden cursor, colours. Nothing when standard output is no terminal.
 void reset_terminal();
 
 // For after somebody else's whole screen was painted: takes away what is below the cursor, where

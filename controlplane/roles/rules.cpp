@@ -46,9 +46,7 @@ std::string capability_of_role(std::string_view role) {
   for (const PlatformRole& known : kPlatformRoles) {
     if (known.role == role) return std::string(known.capability);
   }
-  std::string capability = "can_run_" + std::string(role);
-  std::ranges::replace(capability, '-', '_');
-  return capability;
+  return "can_run_plugins";
 }
 
 std::optional<std::string> protocol_of_role(std::string_view role) {

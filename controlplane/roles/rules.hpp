@@ -16,7 +16,9 @@ namespace rap::cp {
 bool is_role_name(std::string_view role);
 // Roles of the platform; any other must be declared by a release.
 bool is_platform_role(std::string_view role);
-// What a node must be able to do for a role: "can_run_ssh_worker" for ssh-worker.
+// What a node must be able to do for a role: "can_run_ssh_worker" for ssh-worker, "can_run_plugins"
+// for one that only a release declares. What else such a plugin needs, its manifest says, and the
+// node finds out when it loads it.
 std::string capability_of_role(std::string_view role);
 // "ssh" of "ssh-worker"; nullopt for a role that serves no protocol.
 std::optional<std::string> protocol_of_role(std::string_view role);

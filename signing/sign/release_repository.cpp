@@ -111,7 +111,17 @@ Result<std::string> ReleaseRepository::role_for_path(const std::string& path) co
       if (role.covers(path)) return role.name;
     }
   }
-  return fail(Errc::not_found, path + ": no role is delegated to for this path");
+  // "rel/plugin.<vendor>.<name>/..." belongs to a role of the vendor.
+  std::string hint;
+  constexpr std::string_view kPlugin = "rel/plugin.";
+  if (path.starts_with(kPlugin)) {
+    const std::string role =
+        "rel.plugin." +
+        path.substr(kPlugin.size(), path.find('.', kPlugin.size()) - kPlugin.size());
+    hint = "; once for a vendor: rap-sign delegate " + role + " --path 'rel/" + role.substr(4) +
+           ".*/*/*' --key NAME";
+  }
+  return fail(Errc::not_found, path + ": no role may sign this path" + hint);
 }
 
 Result<tuf::Targets> ReleaseRepository::role_targets(const std::string& role) const {

@@ -78,8 +78,7 @@ constexpr WorkerKind kWorkerKinds[] = {
     {"can_run_ssh_worker", "libssh.so.4"},
     {"can_run_rdp_worker", "libfreerdp2.so.2"},
     {"can_run_vnc_worker", "libvncclient.so.1"},
-    {"can_run_echo_worker", ""},  // the examples of the plugin guide; they need nothing
-    {"can_run_echo_service", ""},
+    {"can_run_plugins", ""},  // roles that only a release declares
 };
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST(Roles, EachReasonToRefuse) {
   EXPECT_EQ(code([](auto& r) {
               r.role = "my-echo";
               r.release_roles = {"my-echo"};
-              r.capabilities = {"can_run_my_echo"};
+              r.capabilities = {"can_run_plugins"};
             }),
             "ok");
   EXPECT_EQ(code([](auto& r) { r.node_in_cluster = false; }), "not_found");
