@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "host/ipc/server.hpp"
 #include "host/worker/plugin_host/adapter_session.hpp"
 #include "host/worker/plugin_load.hpp"
@@ -146,7 +147,7 @@ class SessionWorker final : private AgentLink, private HubListener {
     json::object out;
     add_status(out);
     const rap_health health = host_.health();
-    out["health"] = {{"level", health.level}, {"note", health.note}};
+    out["health"] = {{"level", health.level}, {"note", as_utf8(health.note)}};
     json::array metrics;
     for (const Metric& metric : host_.metrics()) {
       metrics.push_back({{"name", metric.name},

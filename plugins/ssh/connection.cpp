@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace rap::ssh {
 namespace {
@@ -18,8 +19,11 @@ constexpr std::uint64_t kOpenMs = 30'000;
 constexpr std::uint64_t kExitStatusMs = 2'000;
 // Unanswered signs of life in a row before the connection counts as lost.
 constexpr int kSilentKeepalivesMax = 3;
-// What people type while the target is busy; a large paste fits.
+// What people type while the target is busy; a large paste fits. One frame may be larger and is
+// taken when nothing else waits: refused it would come again for ever.
 constexpr std::size_t kInputMax = 256 * 1024;
+// What was sent is forgotten in pieces of this size: each costs a copy of the rest.
+constexpr std::size_t kInputSentMax = 64 * 1024;
 constexpr std::size_t kReadBytes = 64 * 1024;
 // Handled in one go; then others on the loop get their turn (about 10 ms).
 constexpr std::size_t kPumpBytesMax = 512 * 1024;
@@ -250,7 +254,8 @@ void Connection::began_running() {
 
 bool Connection::write(std::string_view bytes) {
   if (phase_ == Phase::ended) return true;  // nobody is there to read it
-  if (input_.size() - input_sent_ + bytes.size() > kInputMax) return false;
+  const std::size_t waiting = input_.size() - input_sent_;
+  if (waiting > 0 && waiting + bytes.size() > kInputMax) return false;
   input_.append(bytes);
   if (phase_ == Phase::running) {
     guarded([&] { flush_input(); });
@@ -269,6 +274,7 @@ void Connection::flush_input() {
     }
     if (sent <= 0) return;
     input_sent_ += static_cast<std::size_t>(sent);
+    if (input_sent_ > kInputSentMax) input_.erase(0, std::exchange(input_sent_, 0));
   }
   input_.clear();
   input_sent_ = 0;

@@ -1,6 +1,7 @@
 #include "host/worker/hub/attachment.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -18,6 +19,12 @@ constexpr auto kHelloLimit = 5s;
 constexpr auto kInputRetry = 10ms;
 // A client that takes nothing for this long is not waiting for the end.
 constexpr auto kFinishLimit = 2s;
+// Answers that a client leaves unread: over this nothing is read from it either, or its pings would
+// fill the session's memory. Some thousand answers; an honest client has one or two.
+constexpr std::size_t kUnreadAnswersMax = std::size_t{64} << 10;
+// Input typed before the client hung up is still offered for so long; then it is gone as others
+// are.
+constexpr auto kHungUpLimit = 2s;
 // Reads of one readiness, so that one client's paste does not hold up the others.
 constexpr int kReadsMax = 4;
 
@@ -63,7 +70,7 @@ void Attachment::on_ready(std::uint32_t events) {
 
 void Attachment::read_frames() {
   for (int i = 0; i < kReadsMax; ++i) {
-    if (phase_ == Phase::gone || held_ || throttle_timer_ != 0) return;
+    if (phase_ == Phase::gone || held_ || throttle_timer_ != 0 || answers_unread()) return;
     if (phase_ == Phase::ending) {
       // Only to notice that the client is gone.
       std::uint8_t ignored[4096];
@@ -84,7 +91,8 @@ void Attachment::read_frames() {
 }
 
 void Attachment::process_frames() {
-  while (phase_ != Phase::gone && phase_ != Phase::ending && !held_ && throttle_timer_ == 0) {
+  while (phase_ != Phase::gone && phase_ != Phase::ending && !held_ && throttle_timer_ == 0 &&
+         !answers_unread()) {
     auto frame = reader_.next();
     if (!frame) return protocol_error(frame.error().detail);
     if (!*frame) return;
@@ -93,15 +101,30 @@ void Attachment::process_frames() {
     if (process(**frame)) continue;
     held_ = **frame;
     rewatch();
-    retry_timer_ = loop_.timer(kInputRetry, kInputRetry, [this] {
-      if (!owner_.on_data(*this, *held_)) return;
-      loop_.cancel(retry_timer_);
-      retry_timer_ = 0;
-      held_.reset();
-      process_frames();
-      rewatch();
-    });
+    retry_timer_ = loop_.timer(kInputRetry, kInputRetry, [this] { retry_held(); });
   }
+}
+
+void Attachment::retry_held() {
+  if (!owner_.on_data(*this, *held_)) {
+    // The stream is not watched now, so nothing else would notice.
+    pollfd stream{request_.stream.get(), POLLRDHUP, 0};
+    const bool hung_up = poll(&stream, 1, 0) > 0;
+    if (!hung_up) return;
+    const auto now = Loop::Clock::now();
+    if (!hung_up_at_) hung_up_at_ = now;
+    if (now - *hung_up_at_ >= kHungUpLimit) end("");
+    return;
+  }
+  loop_.cancel(retry_timer_);
+  retry_timer_ = 0;
+  held_.reset();
+  process_frames();
+  rewatch();
+}
+
+bool Attachment::answers_unread() const {
+  return phase_ != Phase::ending && queue_.bytes(frames::Channel::control) > kUnreadAnswersMax;
 }
 
 // Whoever floods waits: the stream's own flow control carries it to the client.
@@ -159,6 +182,7 @@ void Attachment::send_data(const frames::FrameHeader& header, ByteView payload) 
 }
 
 void Attachment::flush() {
+  const bool was_full = answers_unread();
   after_write(queue_.flush());
   if (phase_ == Phase::gone) return;
   if (phase_ == Phase::ending) return continue_ending();
@@ -166,6 +190,9 @@ void Attachment::flush() {
     told_room_ = true;
     owner_.on_room(*this);
   }
+  if (!was_full || answers_unread()) return;
+  process_frames();
+  rewatch();
 }
 
 void Attachment::after_write(OutQueue::Io result) {
@@ -200,8 +227,8 @@ void Attachment::kick(Loop::Task task) {
 
 void Attachment::rewatch() {
   if (phase_ == Phase::gone) return;
-  const std::uint32_t wanted =
-      (held_ || throttle_timer_ != 0 ? 0 : kRead) | (queue_.empty() ? 0 : kWrite);
+  const std::uint32_t wanted = (held_ || throttle_timer_ != 0 || answers_unread() ? 0 : kRead) |
+                               (queue_.empty() ? 0 : kWrite);
   if (wanted == watched_) return;
   watched_ = wanted;
   if (wanted == 0) {

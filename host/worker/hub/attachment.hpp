@@ -93,6 +93,9 @@ class Attachment {
   void read_frames();
   void process_frames();
   bool process(const frames::FrameView& frame);
+  void retry_held();
+  // Its control messages wait for a client that reads nothing: nothing is read from it either.
+  bool answers_unread() const;
   void process_control(const frames::FrameView& frame);
   void flush();
   void after_write(OutQueue::Io result);
@@ -113,6 +116,7 @@ class Attachment {
   frames::FrameReader reader_{frames::Direction::to_hub};
   std::optional<frames::FrameView> held_;  // into reader_; offered again by a timer
   InputBudget budget_{Loop::Clock::now()};
+  std::optional<Loop::Clock::time_point> hung_up_at_;  // while input of it is held
   OutQueue queue_;
   std::optional<frames::HubMessage> last_;
   std::uint64_t control_seq_ = 0;

@@ -1,6 +1,7 @@
 #include "host/worker/plugin_host/adapter_session.hpp"
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 
 // The host's handle of a session. Global name, because the ABI names it.
 struct rap_sink {
@@ -24,14 +25,16 @@ rap_result emit(rap_sink* sink, const rap_frame* frames, std::uint32_t count, ra
 }
 
 void tell(rap_sink* sink, rap_result result, rap_str detail, bool opened) {
-  sink->loop->post(
-      [weak = sink->self, result, opened, text = std::string(view(detail).substr(0, kDetailMax))] {
-        const auto alive = weak.lock();
-        if (!alive || alive->hub == nullptr) return;
-        const auto events = alive->events;
-        if (opened) return events.opened(result, text);
-        events.closed(result, text);
-      });
+  // It may hold what a target said, and goes into messages: what is no text, or was cut inside a
+  // character, must not cost the connection to the agent.
+  std::string text = as_utf8(view(detail).substr(0, kDetailMax));
+  sink->loop->post([weak = sink->self, result, opened, text = std::move(text)] {
+    const auto alive = weak.lock();
+    if (!alive || alive->hub == nullptr) return;
+    const auto events = alive->events;
+    if (opened) return events.opened(result, text);
+    events.closed(result, text);
+  });
 }
 
 void opened(rap_sink* sink, rap_result result, rap_str detail) {

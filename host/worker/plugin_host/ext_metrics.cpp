@@ -1,4 +1,7 @@
 // rap.host.metrics/1: kept in memory, told by `status`.
+#include <cstring>
+
+#include "base/text.hpp"
 #include "host/worker/plugin_host/plugin_host.hpp"
 
 namespace rap::worker {
@@ -7,7 +10,8 @@ namespace {
 constexpr std::size_t kTextMax = 128;
 
 std::string text_of(const char* text) {
-  return text == nullptr ? std::string() : std::string(text).substr(0, kTextMax);
+  // It goes into messages, which refuse what is no UTF-8.
+  return text == nullptr ? std::string() : as_utf8({text, strnlen(text, kTextMax)});
 }
 
 rap_result define(const rap_host* raw, std::uint32_t kind, const char* name, const char* unit,

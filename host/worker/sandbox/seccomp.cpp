@@ -46,6 +46,14 @@ constexpr const char* kDeniedOne[] = {
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
     "setfsgid", "capset", "personality"};
 
+// Their first argument is the process, 0 for oneself: allowed for oneself only.
+constexpr const char* kSelfOnlyTwo[] = {"prlimit64", "sched_setaffinity", "sched_setattr",
+                                        "sched_setparam", "sched_setscheduler"};
+
+// They name a process that the kernel signals for this one, with a signal of its choice.
+constexpr std::uint64_t kSignalOwnerFcntls[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+constexpr std::uint64_t kSignalOwnerIoctls[] = {FIOSETOWN, SIOCSPGRP};
+
 // Denied when data begins to flow.
 constexpr const char* kDeniedTwo[] = {"fork",
                                       "vfork",
@@ -63,6 +71,7 @@ constexpr const char* kDeniedTwo[] = {"fork",
                                       "setpgid",
                                       "setsid",
                                       "setpriority",
+                                      "ioprio_set",
                                       "mknod",
                                       "mknodat"};
 
@@ -155,6 +164,15 @@ Result<std::vector<sock_filter>> filter_two() {
   rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_DUMPABLE, 0});
   rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_MM, 0});
   rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_PTRACER, 0});
+  for (const char* call : kSelfOnlyTwo) {
+    rules.deny_when(seccomp_syscall_resolve_name(call), {0, SCMP_CMP_NE, 0, 0});
+  }
+  for (const std::uint64_t command : kSignalOwnerFcntls) {
+    rules.deny_when(SCMP_SYS(fcntl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, command});
+  }
+  for (const std::uint64_t request : kSignalOwnerIoctls) {
+    rules.deny_when(SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, request});
+  }
   // abort() and raise() keep working; nobody else can be signalled.
   rules.deny_when(SCMP_SYS(kill), {0, SCMP_CMP_NE, kPidPlaceholder, 0});
   rules.deny_when(SCMP_SYS(tgkill), {0, SCMP_CMP_NE, kPidPlaceholder, 0});

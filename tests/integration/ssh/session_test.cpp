@@ -101,6 +101,19 @@ TEST_F(SshSessionTest, ResizesTheRemoteTerminal) {
   EXPECT_TRUE(host_.type("stty size", "20 90"));
 }
 
+TEST_F(SshSessionTest, TakesAFrameLargerThanItsBufferWhenNothingWaits) {
+  open();
+  ASSERT_TRUE(host_.type("stty raw -echo; echo go''; head -c 600000 | wc -c", "go"));
+  host_.run([] { return false; }, std::chrono::milliseconds(300));
+  EXPECT_EQ(host_.input(std::string(300'000, 'x')), RAP_OK);
+  // Behind it another one waits its turn.
+  const std::string second(300'000, 'y');
+  rap_result result = RAP_E_BUSY;
+  host_.run([&] { return (result = host_.input(second)) != RAP_E_BUSY; });
+  EXPECT_EQ(result, RAP_OK);
+  EXPECT_TRUE(host_.run([this] { return host_.output.find("600000") != std::string::npos; }));
+}
+
 TEST_F(SshSessionTest, CtrlCInterrupts) {
   open();
   ASSERT_TRUE(host_.type("echo now $((1+2)); sleep 60", "now 3"));

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -106,6 +107,30 @@ std::string attempts() {
   out += tell("setuid-0", setuid(0) == 0);
   out += tell("dumpable", prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0);
   out += tell("thread", starts_thread());
+  const int self = getpid();
+  const int other = self + 1;  // whether it exists or not: the filter comes first
+  const f_owner_ex owner{F_OWNER_PID, other};
+  rlimit limit{};
+  out += tell("own-limits", getrlimit(RLIMIT_CPU, &limit) == 0);
+  out += tell("limits-of-others", prlimit(other, RLIMIT_CPU, &limit, nullptr) == 0);
+  int ends[2] = {-1, -1};
+  (void)!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+  out += tell("signal-owner", fcntl(ends[0], F_SETOWN, self) == 0);
+  out += tell("signal-owner-ex", fcntl(ends[0], F_SETOWN_EX, &owner) == 0);
+  out += tell("signal-number", fcntl(ends[0], F_SETSIG, SIGKILL) == 0);
+  out += tell("signal-owner-ioctl", ioctl(ends[0], FIOSETOWN, &self) == 0);
+  out += tell("signal-group-ioctl", ioctl(ends[0], SIOCSPGRP, &self) == 0);
+  out += tell("non-blocking", fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+  close(ends[0]);
+  close(ends[1]);
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  for (int i = 0; i < CPU_SETSIZE; ++i) CPU_SET(i, &all);
+  const sched_param usual{};
+  out += tell("own-affinity", sched_setaffinity(0, sizeof all, &all) == 0);
+  out += tell("affinity-of-others", sched_setaffinity(other, sizeof all, &all) == 0);
+  out += tell("scheduler-of-others", sched_setscheduler(other, SCHED_OTHER, &usual) == 0);
+  out += tell("io-priority", syscall(SYS_ioprio_set, 1, other, 2 << 13) == 0);
   return out;
 }
 
@@ -197,9 +222,30 @@ TEST(Sandbox, DeniesEveryEscapeAfterStageTwo) {
     return out + "files=" + (files ? "closed" : "open") + "\n";
   });
   std::cout << seen.text;
-  for (const char* denied :
-       {"unix-socket", "inet-socket", "fork", "exec", "ptrace", "memfd", "map-exec", "map-rwx",
-        "unshare", "mount", "bpf", "kill-parent", "kill-all", "setuid-0", "dumpable"}) {
+  for (const char* denied : {"unix-socket",
+                             "inet-socket",
+                             "fork",
+                             "exec",
+                             "ptrace",
+                             "memfd",
+                             "map-exec",
+                             "map-rwx",
+                             "unshare",
+                             "mount",
+                             "bpf",
+                             "kill-parent",
+                             "kill-all",
+                             "setuid-0",
+                             "dumpable",
+                             "limits-of-others",
+                             "signal-owner",
+                             "signal-owner-ex",
+                             "signal-number",
+                             "signal-owner-ioctl",
+                             "signal-group-ioctl",
+                             "affinity-of-others",
+                             "scheduler-of-others",
+                             "io-priority"}) {
     EXPECT_EQ(value_of(seen.text, denied), "EPERM") << denied;
   }
   if (value_of(seen.text, "files") == "closed") {
@@ -210,7 +256,9 @@ TEST(Sandbox, DeniesEveryEscapeAfterStageTwo) {
   } else {
     std::cout << "neither mount namespace nor Landlock here: files are not tested\n";
   }
-  EXPECT_EQ(value_of(seen.text, "kill-self"), "ok");
+  for (const char* kept : {"kill-self", "own-limits", "own-affinity", "non-blocking"}) {
+    EXPECT_EQ(value_of(seen.text, kept), "ok") << kept;
+  }
   EXPECT_EQ(value_of(seen.text, "thread"), "ok");
 }
 

@@ -444,6 +444,27 @@ TEST(Worker, StopIsRefusedWhileASessionLives) {
   EXPECT_EQ(worker.wait_exit(5000), 0);
 }
 
+TEST(Worker, ATextThatIsNoneDoesNotCostTheConnectionToTheAgent) {
+  TestWorker worker(zoo("bad-text"));
+  ASSERT_EQ(load_zoo(worker, "bad-text"), "");
+  TestSession session = active_session(worker);
+  auto client = worker.join(session, "control", "Ada");
+  ASSERT_TRUE(client);
+  client->send_input("x");
+  std::string state;
+  for (int i = 0; i < 10 && state != "failed"; ++i) {
+    auto event = TestWorker::event(*session.agent, "state");
+    ASSERT_TRUE(event) << "the connection is gone";
+    state = *json_string(*event, "state");
+    if (state == "failed") {
+      const std::string detail = *json_string(*event, "detail");
+      EXPECT_EQ(detail.substr(0, 4), "??xx");
+      EXPECT_EQ(detail.substr(510, 2), "x?");
+    }
+  }
+  EXPECT_EQ(state, "failed");
+}
+
 TEST(Worker, AFloodIsBounded) {
   TestWorker worker(zoo("flood-emit"));
   ASSERT_EQ(load_zoo(worker, "flood-emit"), "");

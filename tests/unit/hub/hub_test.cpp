@@ -279,6 +279,50 @@ TEST(Hub, AFloodOfInputWaitsAndLosesNothing) {
   EXPECT_GT(took, std::chrono::milliseconds(1500));
 }
 
+TEST(Hub, PingsOfAViewerThatReadsNothingDoNotPileUp) {
+  HubRig rig;
+  rig.open();
+  TestClient ada = rig.join(AttachMode::control, "Ada");
+  TestClient eve = rig.join(AttachMode::view, "Eve", 4096);
+  // Below the burst of InputBudget, and four times what may lie there unread.
+  constexpr int kPings = 4000;
+  std::thread pinging([&] {
+    for (int i = 1; i <= kPings; ++i) eve.send_control(frames::Ping{i});
+  });
+  std::size_t most = 0;
+  for (int i = 0; i < 200; ++i) {
+    most = std::max(most, rig.on_loop([](Hub& hub) {
+      std::size_t sum = 0;
+      for (const Attachment* each : hub.attachments()) sum += each->queued();
+      return sum;
+    }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_GT(most, std::size_t{60} << 10) << "the test did not get that far";
+  EXPECT_LT(most, std::size_t{80} << 10);
+  ada.send_control(frames::Ping{1});
+  EXPECT_TRUE(ada.next<frames::Pong>());
+  // Whoever reads again gets every answer.
+  for (int i = 1; i <= kPings; ++i) {
+    auto pong = eve.next<frames::Pong>();
+    ASSERT_TRUE(pong) << i;
+    ASSERT_EQ(pong->id, i);
+  }
+  pinging.join();
+}
+
+TEST(Hub, AClientThatHangsUpWhileItsInputIsHeldIsNoticed) {
+  HubRig rig;
+  rig.open();
+  TestClient ada = rig.join(AttachMode::control, "Ada");
+  rig.on_loop([&](Hub&) { rig.remote.refuse_input = 1 << 30; });
+  ada.send_input("x");
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ada.close();
+  EXPECT_TRUE(rig.eventually([](Hub& hub) { return hub.attachments().empty(); }));
+  EXPECT_TRUE(contains(rig.told(), "detached Ada"));
+}
+
 TEST(Hub, HelloHasFiveSeconds) {
   HubRig rig;
   rig.open();
