@@ -6,6 +6,7 @@
 #include <map>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -24,6 +25,8 @@ namespace {
 // A process that does not read this many requests is hung; its calls time out anyway.
 constexpr std::size_t kOutMax = 512;
 
+using Clock = std::chrono::steady_clock;
+
 // The timer is the thing that waits; the result is set before it is cancelled.
 struct Pending {
   explicit Pending(const asio::any_io_executor& executor) : timer(executor) {}
@@ -35,12 +38,15 @@ struct Pending {
 
 class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
  public:
-  Impl(asio::any_io_executor executor, Fd socket, Handlers handlers)
+  Impl(asio::any_io_executor executor, Fd socket, Handlers handlers,
+       std::shared_ptr<MessageBudget> budget)
       : executor_(executor),
         handlers_(std::make_shared<Handlers>(std::move(handlers))),
         channel_(std::move(socket)),
         // Waits on a duplicate: Asio owns and closes its descriptor, the channel keeps its own.
-        wait_(executor, fcntl(channel_.fd(), F_DUPFD_CLOEXEC, 0)) {}
+        wait_(executor, fcntl(channel_.fd(), F_DUPFD_CLOEXEC, 0)),
+        budget_(std::move(budget)),
+        pause_(executor) {}
 
   void start() { wait_readable(); }
 
@@ -50,6 +56,7 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
     open_ = false;
     boost::system::error_code ignored;
     wait_.close(ignored);
+    pause_.cancel();
     channel_.close();
     out_.clear();
     auto calls = std::move(calls_);
@@ -69,11 +76,14 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
     body["id"] = id;
     auto pending = std::make_shared<Pending>(executor_);
     pending->timer.expires_after(timeout);
-    if (open_) {
-      calls_.emplace(id, pending);
-      send(json::serialize(body), std::move(fds));
-    } else {
+    std::string text = json::serialize(body);
+    if (!open_) {
       pending->result.emplace(fail(Errc::unavailable, "the process closed the connection"));
+    } else if (text.size() > kMessageBytesMax) {
+      pending->result.emplace(fail(Errc::too_large, "a message has at most 64 KiB"));
+    } else {
+      calls_.emplace(id, pending);
+      send(std::move(text), std::move(fds));
     }
     return finish_call(shared_from_this(), id, std::move(pending));
   }
@@ -82,6 +92,9 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
     if (!open_) return;
     out_.push_back(Packet{std::move(text), std::move(fds)});
     if (!waiting_to_write_) flush();
+    // To drop some of them would leave their callers waiting. Not from inside: the handler may
+    // destroy the client that is being called.
+    if (out_.size() > kOutMax) lose_soon({Errc::exhausted, "the process reads nothing"});
   }
 
  private:
@@ -114,11 +127,22 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
         return lost({Errc::unavailable, "the process closed the connection"});
       }
       if (*got == Io::again) break;
+      const auto wait =
+          budget_ ? budget_->spend(packet.text.size(), Clock::now()) : std::chrono::milliseconds(0);
       auto message = parse_message(std::move(packet));
       if (!message) return lost(message.error());
       dispatch(*std::move(message));
+      if (wait.count() > 0) return pause(wait);
     }
     if (open_) wait_readable();
+  }
+
+  void pause(std::chrono::milliseconds wait) {
+    if (!open_) return;
+    pause_.expires_after(wait);
+    pause_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (!error && self->open_) self->wait_readable();
+    });
   }
 
   void dispatch(Message message) {
@@ -142,20 +166,22 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
     if (handlers->on_closed) handlers->on_closed(why);
   }
 
+  void lose_soon(Error why) {
+    asio::post(executor_, [self = shared_from_this(), why = std::move(why)] { self->lost(why); });
+  }
+
   void flush() {
     while (open_ && !out_.empty()) {
       std::vector<int> numbers;
       for (const Fd& fd : out_.front().fds) numbers.push_back(fd.get());
       auto sent = channel_.send(out_.front().text, numbers);
+      if (!sent) return lose_soon(sent.error());
       // A closed peer is noticed by the reading side, which also reports it.
-      if (!sent || *sent == Io::closed) {
+      if (*sent == Io::closed) {
         out_.clear();
         return;
       }
-      if (*sent == Io::again) {
-        if (out_.size() > kOutMax) out_.clear();
-        return wait_writable();
-      }
+      if (*sent == Io::again) return wait_writable();
       wipe(out_.front().text);  // it may have held a secret
       out_.pop_front();
     }
@@ -174,6 +200,8 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
   std::shared_ptr<Handlers> handlers_;  // this object and a handler in progress
   Channel channel_;
   asio::posix::stream_descriptor wait_;
+  std::shared_ptr<MessageBudget> budget_;  // null: no limit
+  asio::steady_timer pause_;
   std::map<std::int64_t, std::shared_ptr<Pending>> calls_;  // shared with the waiting coroutine
   std::deque<Packet> out_;
   std::int64_t next_id_ = 1;
@@ -181,8 +209,10 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
   bool open_ = true;
 };
 
-IpcClient::IpcClient(asio::any_io_executor executor, Fd socket, Handlers handlers)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(socket), std::move(handlers))) {
+IpcClient::IpcClient(asio::any_io_executor executor, Fd socket, Handlers handlers,
+                     std::shared_ptr<MessageBudget> budget)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(socket), std::move(handlers),
+                                   std::move(budget))) {
   impl_->start();
 }
 

@@ -9,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "host/ipc/message.hpp"
+#include "host/ipc/message_budget.hpp"
 
 namespace rap::ipc {
 
@@ -21,19 +22,23 @@ class IpcClient {
     // Events (`op`, no `id`; acknowledge with ack() when `event_seq` is there) and requests of the
     // process (`op` and `id`; answer with answer() or refuse()).
     std::function<void(Message)> on_message;
-    // Once, when the process closed the connection or broke the protocol. Not called after the
-    // client was destroyed. Calls in flight end with `unavailable` first.
+    // Once, when the process closed the connection, broke the protocol, or reads nothing while more
+    // than 512 messages wait for it. Not called after the client was destroyed. Calls in flight end
+    // with `unavailable` first.
     std::function<void(const Error&)> on_closed;
   };
 
-  // `socket`: connect_to(path). The handlers may destroy the client.
-  IpcClient(boost::asio::any_io_executor executor, Fd socket, Handlers handlers);
+  // `socket`: connect_to(path). The handlers may destroy the client. `budget`: what the process may
+  // send, over all its connections; its owners are they and who connects. Null: no limit.
+  IpcClient(boost::asio::any_io_executor executor, Fd socket, Handlers handlers,
+            std::shared_ptr<MessageBudget> budget = nullptr);
   ~IpcClient();
   IpcClient(const IpcClient&) = delete;
   IpcClient& operator=(const IpcClient&) = delete;
 
   // Sends `{"op":..,"id":..} + body` when called (not when awaited). The answer with its
-  // descriptors, or the error the process refused with, or `timeout`, `unavailable`, `cancelled`.
+  // descriptors, or the error the process refused with, or `timeout`, `unavailable`, `cancelled`,
+  // or `too_large` when it does not fit into a message.
   // The descriptors of the request are closed here after sending.
   boost::asio::awaitable<Result<Message>> call(const boost::json::object& body, std::vector<Fd> fds,
                                                std::chrono::milliseconds timeout);

@@ -16,6 +16,9 @@ namespace {
 namespace json = boost::json;
 
 constexpr net::milliseconds kReadyLimit{10'000};  // a worker that is just being started
+// The listener makes 64 connections at a time for the whole node. A target that does not answer
+// holds one for up to 30 s, and may be its organization's own doing.
+constexpr int kDialsOfOrganizationMax = 16;
 constexpr net::milliseconds kSecretDeadline{10'000};
 constexpr net::milliseconds kCloseGrace{4'000};  // a worker exits within 2 s after closing
 
@@ -191,8 +194,9 @@ Session::Powers SessionBroker::powers() {
     }
     return SessionTarget{found->second.host, found->second.port, found->second.secret_ref};
   };
-  out.dial = [this](std::string host, std::uint16_t port, net::milliseconds limit) {
-    return dial(*this, std::move(host), port, limit);
+  out.dial = [this](std::string organization, std::string host, std::uint16_t port,
+                    net::milliseconds limit) {
+    return dial(*this, std::move(organization), std::move(host), port, limit);
   };
   out.secret = [this](std::string session, std::string ref) {
     return secret(*this, std::move(session), std::move(ref));
@@ -201,8 +205,22 @@ Session::Powers SessionBroker::powers() {
   return out;
 }
 
-net::Task<Result<Fd>> SessionBroker::dial(SessionBroker& self, std::string host, std::uint16_t port,
+net::Task<Result<Fd>> SessionBroker::dial(SessionBroker& self, std::string organization,
+                                          std::string host, std::uint16_t port,
                                           net::milliseconds limit) {
+  struct Count {
+    explicit Count(int& of) : now(of) { ++now; }
+    ~Count() { --now; }
+    Count(const Count&) = delete;
+    Count& operator=(const Count&) = delete;
+    int& now;
+  };
+  // The map keeps an organization once seen: there are as many as this node serves.
+  int& dialing = self.dialing_[organization];
+  if (dialing >= kDialsOfOrganizationMax) {
+    co_return fail(Errc::exhausted, "too many connections of this organization are being made");
+  }
+  const Count counted(dialing);
   co_return co_await self.parts_.listener.dial(host, port, limit);
 }
 
@@ -216,7 +234,7 @@ net::Task<Result<Fd>> SessionBroker::open_for_workload(SessionBroker& self, std:
     ++self.parts_.context.counters.dials_refused;
     co_return fail(std::move(resource.error()));
   }
-  auto socket = co_await self.parts_.listener.dial(resource->host, resource->port, limit);
+  auto socket = co_await dial(self, std::move(organization), resource->host, resource->port, limit);
   if (socket) ++self.parts_.context.counters.dials;
   co_return socket;
 }

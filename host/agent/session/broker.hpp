@@ -68,15 +68,16 @@ class SessionBroker {
   net::Task<Status> route(ipc::JsonPtr claims, Fd stream);
   net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource);
   Session::Powers powers();
-  static net::Task<Result<Fd>> dial(SessionBroker& self, std::string host, std::uint16_t port,
-                                    net::milliseconds limit);
+  static net::Task<Result<Fd>> dial(SessionBroker& self, std::string organization, std::string host,
+                                    std::uint16_t port, net::milliseconds limit);
   static net::Task<Result<std::string>> secret(SessionBroker& self, std::string session,
                                                std::string ref);
   void ended(const std::string& session);
 
   Parts parts_;
   std::map<std::string, std::shared_ptr<Session>> sessions_;
-  std::set<std::string> opening_;  // a second open of the same session waits for nothing
+  std::map<std::string, int> dialing_;  // connections being made, by organization
+  std::set<std::string> opening_;       // a second open of the same session waits for nothing
   bool stopping_ = false;
 };
 

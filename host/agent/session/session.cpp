@@ -167,6 +167,7 @@ void Session::on_message(ipc::Message message) {
     return;
   }
   if (message.op == "log") {
+    if (!keep_line(lines_, context_.counters, record().name)) return;
     log::write(log::level_from_name(text_of(message, "level")), text_of(message, "message"),
                {{"instance", record().name},
                 {"session", report_.session_id},
@@ -249,7 +250,8 @@ net::Task<void> Session::stream_open(std::shared_ptr<Session> self, ipc::Message
   }
   const std::int64_t asked = json_int_or_none(*message.body, "timeout_ms").value_or(10'000);
   const net::milliseconds limit(std::clamp<std::int64_t>(asked, 100, kDialMsMax));
-  auto socket = co_await s.powers_.dial(allowed->host, allowed->port, limit);
+  auto socket =
+      co_await s.powers_.dial(s.record().organization, allowed->host, allowed->port, limit);
   if (!socket) {
     const std::string where = allowed->host + ":" + std::to_string(allowed->port);
     log::warn(

@@ -33,7 +33,8 @@ class Session : public std::enable_shared_from_this<Session> {
     std::function<Result<SessionTarget>(const std::string& resource,
                                         const std::string& organization)>
         target;
-    std::function<net::Task<Result<Fd>>(std::string host, std::uint16_t port, net::milliseconds)>
+    std::function<net::Task<Result<Fd>>(std::string organization, std::string host,
+                                        std::uint16_t port, net::milliseconds)>
         dial;
     // The value in base64; the caller wipes it.
     std::function<net::Task<Result<std::string>>(std::string session, std::string secret_ref)>
@@ -78,6 +79,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Powers powers_;
   SessionReport report_;
   ExitInfo exit_;
+  LineLimiter lines_;
   bool ended_ = false;  // the worker reported closed or failed
   Process process_;
 };

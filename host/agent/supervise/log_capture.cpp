@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
@@ -23,8 +23,9 @@ namespace asio = net::asio;
 namespace json = boost::json;
 
 constexpr std::size_t kLineBytesMax = 8 * 1024;  // longer ones are cut
-// A plugin that prints in a loop must not fill the host's disk.
-constexpr int kLinesPerSecondMax = 200;
+// 64 KiB, what the pipe holds. Then the other work of this thread has its turn: a writer that is
+// faster than the reader would keep it for ever.
+constexpr int kReadsPerTurn = 16;
 
 }  // namespace
 
@@ -46,6 +47,15 @@ CapturedLine parse_captured_line(std::string_view line) {
   return out;
 }
 
+bool keep_line(LineLimiter& limiter, Counters& counters, const std::string& instance) {
+  const auto verdict = limiter.line(std::chrono::steady_clock::now());
+  if (verdict.dropped > 0) {
+    log::warn("log lines dropped", {{"instance", instance}, {"count", verdict.dropped}});
+  }
+  ++(verdict.keep ? counters.log_lines : counters.log_lines_dropped);
+  return verdict.keep;
+}
+
 struct LogCapture::Reader {
   Reader(asio::any_io_executor executor, Fd fd, LogLabels names, std::filesystem::path where)
       : pipe(executor, fd.release()), labels(std::move(names)), path(std::move(where)) {}
@@ -54,27 +64,11 @@ struct LogCapture::Reader {
   LogLabels labels;
   std::filesystem::path path;
   std::string partial;
-  std::chrono::steady_clock::time_point second{};
-  int lines_in_second = 0;
-  std::uint64_t dropped = 0;
+  LineLimiter limiter;
 
   void emit(Counters& counters, std::string_view line) {
     if (line.empty()) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - second >= std::chrono::seconds(1)) {
-      if (dropped > 0) {
-        log::warn("log lines dropped", {{"instance", labels.instance}, {"count", dropped}});
-      }
-      second = now;
-      lines_in_second = 0;
-      dropped = 0;
-    }
-    if (++lines_in_second > kLinesPerSecondMax) {
-      ++dropped;
-      ++counters.log_lines_dropped;
-      return;
-    }
-    ++counters.log_lines;
+    if (!keep_line(limiter, counters, labels.instance)) return;
     const CapturedLine captured = parse_captured_line(line);
     log::write(log::level_from_name(captured.level), captured.message,
                {{"workload", labels.workload},
@@ -126,7 +120,12 @@ void LogCapture::start(const LogLabels& labels, Fd read_end) {
 
 net::Task<void> LogCapture::read_loop(Context& context, std::shared_ptr<Reader> reader) {
   char buffer[4096];
+  int reads = 0;
   while (true) {
+    if (++reads > kReadsPerTurn) {
+      reads = 0;
+      co_await asio::post(context.executor, asio::use_awaitable);
+    }
     const ssize_t n = ::read(reader->pipe.native_handle(), buffer, sizeof buffer);
     if (n > 0) {
       reader->take(context.counters, std::string_view(buffer, static_cast<std::size_t>(n)));
@@ -135,6 +134,7 @@ net::Task<void> LogCapture::read_loop(Context& context, std::shared_ptr<Reader> 
     if (n == 0) break;  // every writer is gone
     if (errno == EINTR) continue;
     if (errno != EAGAIN) break;
+    reads = 0;
     co_await reader->pipe.async_wait(asio::posix::stream_descriptor::wait_read,
                                      asio::use_awaitable);
   }

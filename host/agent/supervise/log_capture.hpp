@@ -4,7 +4,7 @@
 // agent that is away costs it lines, never its life, and the next agent opens the pipe again.
 #pragma once
 
-#include <map>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -17,6 +17,39 @@ struct LogLabels {
   std::string workload;  // product, or "mesh-listener"
   std::string organization;
 };
+
+// A plugin that prints in a loop must not fill the host's disk. Pure: the time comes from the
+// caller.
+class LineLimiter {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr int kLinesPerSecondMax = 200;
+
+  struct Verdict {
+    bool keep = true;
+    std::uint64_t dropped = 0;  // in the second that has just ended; say so
+  };
+  Verdict line(Time now) {
+    Verdict out;
+    if (now - second_ >= std::chrono::seconds(1)) {
+      second_ = now;
+      lines_ = 0;
+      out.dropped = dropped_;
+      dropped_ = 0;
+    }
+    out.keep = ++lines_ <= kLinesPerSecondMax;
+    if (!out.keep) ++dropped_;
+    return out;
+  }
+
+ private:
+  Time second_{};
+  int lines_ = 0;
+  std::uint64_t dropped_ = 0;
+};
+
+// A line of a process goes into the log: counts it, and says when some were left out.
+bool keep_line(LineLimiter& limiter, Counters& counters, const std::string& instance);
 
 class LogCapture {
  public:

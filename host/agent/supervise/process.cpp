@@ -15,6 +15,25 @@
 
 namespace rap::agent {
 namespace asio = net::asio;
+namespace {
+
+// What a process may send. The limits in rap-worker itself hold only for code that keeps to them.
+// A session tells some events when people come and go, each of which is written to disk on the
+// agent's thread; after a new hello up to 256 at once. A zygote passes on what up to 512 sessions
+// print. The listener speaks for all clients and runs no foreign code.
+ipc::MessageRate rate_of(InstanceKind kind) {
+  if (kind == InstanceKind::session) return {20, 300};
+  if (kind == InstanceKind::zygote) return {500, 1'000};
+  return {2'000, 4'000};
+}
+
+// A plugin has at most 16 streams, and asks for a secret beside them. The listener holds at most
+// 1024 connections.
+std::size_t asked_max(InstanceKind kind) {
+  return kind == InstanceKind::listener ? 1'024 : 24;
+}
+
+}  // namespace
 
 std::uint64_t random_number() {
   std::uint64_t out = 0;
@@ -30,6 +49,8 @@ Process::Process(Context& context, InstanceRecord record, OnMessage on_message)
     : context_(context),
       record_(std::move(record)),
       on_message_(std::move(on_message)),
+      budget_(std::make_shared<ipc::MessageBudget>(rate_of(record_.kind),
+                                                   std::chrono::steady_clock::now())),
       exited_(context.executor),
       disconnected_(context.executor),
       self_(std::make_shared<Process*>(this)) {
@@ -143,14 +164,28 @@ net::Task<Result<ipc::Message>> Process::connect(net::milliseconds timeout) {
   auto socket = ipc::connect_to(context_.run.socket(record_.name).string());
   if (!socket) co_return fail(std::move(socket.error()));
   ipc::IpcClient::Handlers handlers;
-  handlers.on_message = [this](ipc::Message message) { on_message_(std::move(message)); };
+  handlers.on_message = [this](ipc::Message message) { on_message(std::move(message)); };
   handlers.on_closed = [this](const Error&) { disconnected_.set(); };
-  client_ =
-      std::make_unique<ipc::IpcClient>(context_.executor, std::move(*socket), std::move(handlers));
+  client_ = std::make_unique<ipc::IpcClient>(context_.executor, std::move(*socket),
+                                             std::move(handlers), budget_);
   disconnected_.reset();
   auto answer = co_await client_->hello(record_.nonce, context_.fence, kAgentVersion, timeout);
   if (!answer) disconnected_.set();
   co_return answer;
+}
+
+void Process::on_message(ipc::Message message) {
+  if (message.id) {
+    // Sent again after a new hello: who answers the first answers this one.
+    if (asked_.contains(*message.id)) return;
+    if (asked_.size() >= asked_max(record_.kind)) {
+      ++context_.counters.requests_refused;
+      client_->refuse(*message.id, {Errc::exhausted, "too many requests wait for an answer"});
+      return;
+    }
+    asked_.insert(*message.id);
+  }
+  on_message_(std::move(message));
 }
 
 net::Task<Result<ipc::Message>> Process::call(const boost::json::object& body, std::vector<Fd> fds,
@@ -161,9 +196,11 @@ net::Task<Result<ipc::Message>> Process::call(const boost::json::object& body, s
 
 void Process::answer(std::int64_t id, const boost::json::object& members,
                      std::span<const int> fds) {
+  asked_.erase(id);
   if (client_) client_->answer(id, members, fds);
 }
 void Process::refuse(std::int64_t id, const Error& error) {
+  asked_.erase(id);
   if (client_) client_->refuse(id, error);
 }
 void Process::ack(std::int64_t event_seq) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/net/event.hpp"
@@ -22,7 +23,9 @@ namespace rap::agent {
 
 class Process {
  public:
-  // Events and requests of the process, on the agent's thread.
+  // Events and requests of the process, on the agent's thread. A request whose earlier copy is
+  // still being answered does not come again; one too many is refused as `exhausted` and does not
+  // come.
   using OnMessage = std::function<void(ipc::Message)>;
 
   Process(Context& context, InstanceRecord record, OnMessage on_message);
@@ -78,10 +81,13 @@ class Process {
   static net::Task<void> watch_exit(std::shared_ptr<Process*> self, Context& context, Fd pidfd);
   void watch();
   void on_exit();
+  void on_message(ipc::Message message);
 
   Context& context_;
   InstanceRecord record_;
   OnMessage on_message_;
+  std::shared_ptr<ipc::MessageBudget> budget_;  // also its connections'
+  std::set<std::int64_t> asked_;                // requests of the process, not yet answered
   Fd pidfd_;
   std::unique_ptr<ipc::IpcClient> client_;
   net::Event exited_;

@@ -327,6 +327,7 @@ void Zygote::on_message(ipc::Message message) {
   }
   if (message.op == "log") {
     // A line that a session printed.
+    if (!keep_line(lines_, context_.counters, name_)) return;
     const CapturedLine line =
         parse_captured_line(json_string_or_none(*message.body, "message").value_or(""));
     log::write(log::level_from_name(line.level), line.message,

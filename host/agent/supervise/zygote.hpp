@@ -124,6 +124,7 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   WorkloadState state_ = WorkloadState::starting;
   std::string detail_;
   std::vector<SandboxLayer> layers_;
+  LineLimiter lines_;              // of what sessions print
   bool handed_over_ = false;       // its process became a session worker
   bool refused_for_good_ = false;  // the last load: another try would be answered the same
   struct Health {

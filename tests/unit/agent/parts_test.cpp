@@ -42,6 +42,17 @@ TEST(NodeEvents, WhatIsAwayIsNoRefusal) {
   }
 }
 
+TEST(LineLimiter, KeepsSoManyASecondAndCountsTheRest) {
+  LineLimiter limiter;
+  const auto start = LineLimiter::Time{} + std::chrono::hours(1);
+  int kept = 0;
+  for (int i = 0; i < 1'000; ++i) kept += limiter.line(start).keep;
+  EXPECT_EQ(kept, LineLimiter::kLinesPerSecondMax);
+  const auto next = limiter.line(start + std::chrono::seconds(1));
+  EXPECT_TRUE(next.keep);
+  EXPECT_EQ(next.dropped, 800u);
+}
+
 namespace json = boost::json;
 
 const std::string kSecret = to_base64url(Bytes(32, 7));

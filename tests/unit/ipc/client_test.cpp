@@ -145,5 +145,80 @@ TEST(IpcClient, DestroyingItCancelsItsCalls) {
   EXPECT_EQ(seen.closed, 0);
 }
 
+TEST(MessageBudget, ABurstIsFreeAndAFloodIsHeldToItsRate) {
+  MessageBudget::Time now{};
+  MessageBudget budget({20, 300}, now);
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(budget.spend(100, now).count(), 0) << i;
+  EXPECT_EQ(budget.spend(100, now), 50ms);
+  int read = 0;
+  for (const auto end = now + 10s; now < end; ++read) now += budget.spend(100, now);
+  EXPECT_NEAR(read, 200, 5);
+}
+
+TEST(MessageBudget, ALongMessageCostsMore) {
+  MessageBudget::Time now{};
+  MessageBudget budget({1, 17}, now);
+  EXPECT_EQ(budget.spend(kMessageBytesMax, now).count(), 0);
+  EXPECT_EQ(budget.spend(1, now), 1000ms);
+}
+
+// Both ends of a connection here: the process is whatever the test sends.
+TEST(IpcClient, AProcessThatFloodsIsReadAtItsRate) {
+  asio::io_context context;
+  auto pair = channel_pair();
+  Channel process(std::move(pair->second));
+  Seen seen;
+  IpcClient::Handlers handlers;
+  handlers.on_message = [&seen](Message message) { seen.ops.push_back(message.op); };
+  auto budget =
+      std::make_shared<MessageBudget>(MessageRate{10, 20}, MessageBudget::Time::clock::now());
+  IpcClient client(context.get_executor(), std::move(pair->first), std::move(handlers), budget);
+  const auto end = std::chrono::steady_clock::now() + 500ms;
+  while (std::chrono::steady_clock::now() < end) {
+    while (*process.send(R"({"op":"event"})") == Io::done) {
+    }
+    context.run_for(10ms);
+  }
+  EXPECT_GE(seen.ops.size(), 20u);
+  EXPECT_LE(seen.ops.size(), 40u);
+}
+
+asio::awaitable<void> call_into(IpcClient& client, json::object body, std::optional<Errc>& out) {
+  std::vector<Fd> none;
+  auto answer = co_await client.call(body, std::move(none), 30'000ms);
+  if (!answer) out = answer.error().code;
+}
+
+TEST(IpcClient, AProcessThatReadsNothingLosesTheConnection) {
+  asio::io_context context;
+  auto pair = channel_pair();
+  const Channel process(std::move(pair->second));
+  int closed = 0;
+  IpcClient::Handlers handlers;
+  handlers.on_closed = [&closed](const Error&) { ++closed; };
+  IpcClient client(context.get_executor(), std::move(pair->first), std::move(handlers));
+  std::optional<Errc> ended;
+  asio::co_spawn(context, call_into(client, {{"op", "status"}}, ended), asio::detached);
+  context.run_for(10ms);
+  for (int i = 0; i < 5'000; ++i) client.ack(i);
+  context.run_for(100ms);
+  EXPECT_EQ(closed, 1);
+  EXPECT_FALSE(client.open());
+  // Its caller does not wait for a deadline.
+  EXPECT_EQ(ended, Errc::unavailable);
+}
+
+TEST(IpcClient, ARequestThatIsTooLongFailsAlone) {
+  asio::io_context context;
+  auto pair = channel_pair();
+  IpcClient client(context.get_executor(), std::move(pair->first), {});
+  std::optional<Errc> ended;
+  json::object body = {{"op", "load"}, {"config", std::string(kMessageBytesMax, 'x')}};
+  asio::co_spawn(context, call_into(client, body, ended), asio::detached);
+  context.run_for(10ms);
+  EXPECT_EQ(ended, Errc::too_large);
+  EXPECT_TRUE(client.open());
+}
+
 }  // namespace
 }  // namespace rap::ipc
