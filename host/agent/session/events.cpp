@@ -103,30 +103,30 @@ net::Task<void> SessionEvents::run() {
   std::size_t batch = kBatch;
   while (true) {
     co_await work_.wait();
-    const auto texts = outbox_.front(batch);
-    if (texts.empty()) {
+    const Outbox::Batch sent = outbox_.front(batch);
+    if (sent.events.empty()) {
       work_.reset();
       continue;
     }
     json::array events;
-    for (const std::string& text : texts) {
+    for (const std::string& text : sent.events) {
       auto value = parse_json(text);
       if (value) events.push_back(std::move(*value));
     }
     json::object body{{"events", std::move(events)}};
     auto answer = co_await control_.post(target_, body, kDeadline);
     if (answer) {
-      context_.counters.events_sent += texts.size();
-      outbox_.accepted(texts.size());
+      context_.counters.events_sent += sent.events.size();
+      outbox_.accepted(sent.last);
       backoff.reset();
       batch = kBatch;
       continue;
     }
     if (is_final_refusal(answer.error())) {
       // One bad event must not hold up the others: find it by sending singly.
-      if (texts.size() == 1) {
+      if (sent.events.size() == 1) {
         log::error("event refused", {{"target", target_}, {"detail", answer.error().text()}});
-        outbox_.accepted(1);
+        outbox_.accepted(sent.last);
       }
       batch = 1;
       continue;

@@ -12,9 +12,15 @@ namespace rap::agent {
 namespace {
 
 constexpr std::size_t kEventBytesMax = 16 * 1024;
+// Of what waits: ten thousand events of a usual size are 4 MB.
+constexpr std::size_t kLiveBytesMax = 16u << 20;
+// A file is never longer than twice what waits and a little, unless the disk is full.
 constexpr std::size_t kFileBytesMax = 64u << 20;
-// Rewritten without what was accepted when it is larger than this and mostly such.
+// Rewritten without what was accepted or dropped when it is larger than this and mostly such.
 constexpr std::size_t kRewriteBytes = 1 << 20;
+constexpr std::size_t kLineExtra = 10;  // checksum, space, line break
+constexpr std::size_t kSessionShare = 64;
+constexpr std::size_t kSessionEventsMin = 16;  // opening to closing, and some people between
 
 std::uint32_t crc32(std::string_view text) {
   static const auto table = [] {
@@ -42,8 +48,27 @@ Error disk_error(const std::filesystem::path& path, int error) {
   return {full ? Errc::exhausted : Errc::internal, path.string() + ": " + errno_text(error)};
 }
 
-bool is_state_change(const std::string& event) {
-  return event.find("\"kind\":\"state\"") != std::string::npos;
+// Quotes inside a value are escaped, so these are members.
+bool is_state_change(std::string_view event) {
+  return event.find("\"kind\":\"state\"") != std::string_view::npos;
+}
+
+std::string_view session_of(std::string_view event) {
+  constexpr std::string_view kMember = "\"session_id\":\"";
+  const std::size_t at = event.find(kMember);
+  if (at == std::string_view::npos) return {};
+  event.remove_prefix(at + kMember.size());
+  return event.substr(0, event.find('"'));
+}
+
+Status write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail(disk_error("outbox", n == 0 ? ENOSPC : errno));
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
 }
 
 }  // namespace
@@ -64,6 +89,15 @@ Result<Outbox> Outbox::open(const std::filesystem::path& directory, std::size_t 
   out.path_ = directory / "events";
   out.events_max_ = events_max;
   auto text = read_text_file(out.path_, kFileBytesMax);
+  if (!text && text.error().code == Errc::too_large) {
+    // Better without these events than without the node.
+    const std::string aside = out.path_.string() + ".damaged";
+    if (::rename(out.path_.c_str(), aside.c_str()) != 0) {
+      return fail(disk_error(out.path_, errno));
+    }
+    ++out.damaged_;
+    text = std::string();
+  }
   if (!text && text.error().code != Errc::not_found) return fail(std::move(text.error()));
 
   std::size_t whole = 0;  // bytes up to the end of the last complete line
@@ -72,7 +106,7 @@ Result<Outbox> Outbox::open(const std::filesystem::path& directory, std::size_t 
     if (end == std::string::npos) break;
     auto event = parse_outbox_line(std::string_view(*text).substr(at, end - at));
     if (event) {
-      out.events_.push_back(std::move(*event));
+      out.add(std::move(*event));
     } else {
       ++out.damaged_;
     }
@@ -101,42 +135,93 @@ Status Outbox::append(std::string event) {
     return fail(disk_error(path_, error));
   }
   file_bytes_ += line.size();
-  events_.push_back(std::move(event));
-  if (events_.size() > events_max_) {
-    auto victim = std::find_if_not(events_.begin(), events_.end(), is_state_change);
-    events_.erase(victim == events_.end() ? events_.begin() : victim);
-    ++dropped_;
-  }
+  add(std::move(event));
+  while (events_.size() > events_max_ || live_bytes_ > kLiveBytesMax) evict();
+  shorten_file();
   return {};
 }
 
-std::vector<std::string> Outbox::front(std::size_t count) const {
-  count = std::min(count, events_.size());
-  return {events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count)};
+void Outbox::add(std::string event) {
+  const std::string_view session = session_of(event);
+  auto count = of_session_.find(session);
+  if (count == of_session_.end()) count = of_session_.emplace(session, 0).first;
+  ++count->second;
+  live_bytes_ += event.size() + kLineExtra;
+  events_.push_back({++last_number_, std::move(event)});
 }
 
-void Outbox::accepted(std::size_t count) {
-  count = std::min(count, events_.size());
-  events_.erase(events_.begin(), events_.begin() + static_cast<std::ptrdiff_t>(count));
+void Outbox::forget(std::deque<Entry>::iterator at) {
+  live_bytes_ -= at->event.size() + kLineExtra;
+  const auto count = of_session_.find(session_of(at->event));
+  if (--count->second == 0) of_session_.erase(count);
+  events_.erase(at);
+}
+
+void Outbox::evict() {
+  const auto most = std::max_element(of_session_.begin(), of_session_.end(),
+                                     [](auto& a, auto& b) { return a.second < b.second; });
+  const bool too_many = most->second > std::max(kSessionEventsMin, events_.size() / kSessionShare);
+  const auto may_go = [&](const Entry& entry) {
+    return !too_many || session_of(entry.event) == most->first;
+  };
+  auto victim = std::find_if(events_.begin(), events_.end(), [&](const Entry& entry) {
+    return may_go(entry) && !is_state_change(entry.event);
+  });
+  if (victim == events_.end()) victim = std::find_if(events_.begin(), events_.end(), may_go);
+  forget(victim);
+  ++dropped_;
+}
+
+Outbox::Batch Outbox::front(std::size_t count) const {
+  Batch out;
+  for (const Entry& entry : events_) {
+    if (out.events.size() >= count) break;
+    out.events.push_back(entry.event);
+    out.last = entry.number;
+  }
+  return out;
+}
+
+void Outbox::accepted(std::uint64_t last) {
+  while (!events_.empty() && events_.front().number <= last) forget(events_.begin());
   if (events_.empty()) {
     // Not synced: should the old content come back after a power cut, it is only sent again.
     if (::ftruncate(fd_.get(), 0) == 0) file_bytes_ = 0;
     return;
   }
-  std::size_t live = 0;
-  for (const std::string& event : events_) live += event.size() + 10;
+  shorten_file();
+}
+
+void Outbox::shorten_file() {
+  if (file_bytes_ <= std::max(kRewriteBytes, rewrite_from_) || live_bytes_ >= file_bytes_ / 2) {
+    return;
+  }
   // A failure leaves the longer file, which is right too.
-  if (file_bytes_ > kRewriteBytes && live < file_bytes_ / 2) (void)rewrite();
+  rewrite_from_ = rewrite() ? 0 : file_bytes_ + kRewriteBytes;
 }
 
 Status Outbox::rewrite() {
   std::string text;
-  for (const std::string& event : events_) text += outbox_line(event);
-  if (Status written = write_file_atomic(path_, text, 0600); !written) return written;
-  Fd fresh(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  for (const Entry& entry : events_) text += outbox_line(entry.event);
+  // Through its own descriptor: opened again after the rename, that could fail, and what is
+  // appended would go into a file without a name.
+  const std::string fresh_path = path_.string() + ".new";
+  Fd fresh(::open(fresh_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
   if (!fresh) return fail(disk_error(path_, errno));
+  Status written = write_all(fresh.get(), text);
+  if (written && ::fsync(fresh.get()) != 0) written = fail(disk_error(path_, errno));
+  if (written && ::rename(fresh_path.c_str(), path_.c_str()) != 0) {
+    written = fail(disk_error(path_, errno));
+  }
+  if (!written) {
+    ::unlink(fresh_path.c_str());
+    return written;
+  }
+  // The name is the new file's, whether or not a power cut may still undo that.
   fd_ = std::move(fresh);
   file_bytes_ = text.size();
+  const Fd dir(::open(path_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir || ::fsync(dir.get()) != 0) return fail(disk_error(path_, errno));
   return {};
 }
 

@@ -26,14 +26,14 @@ TEST(Outbox, KeepsOrderOverARestart) {
     auto outbox = Outbox::open(dir.path(), 100);
     ASSERT_TRUE(outbox) << outbox.error().text();
     for (int i = 0; i < 5; ++i) ASSERT_TRUE(outbox->append(event(i)));
-    outbox->accepted(2);
+    outbox->accepted(outbox->front(2).last);
   }
   auto again = Outbox::open(dir.path(), 100);
   ASSERT_TRUE(again);
   // Accepted ones may come again, in order; the control plane knows them.
   ASSERT_EQ(again->size(), 5u);
-  EXPECT_EQ(again->front(1).front(), event(0));
-  again->accepted(5);
+  EXPECT_EQ(again->front(1).events.front(), event(0));
+  again->accepted(again->front(5).last);
   EXPECT_EQ(Outbox::open(dir.path(), 100)->size(), 0u);
 }
 
@@ -50,7 +50,7 @@ TEST(Outbox, EveryCutLosesOnlyWhatWasNotAcknowledged) {
     // The next event is not glued to the torn one.
     ASSERT_TRUE(outbox->append(event(3)));
     auto again = Outbox::open(dir.path(), 100);
-    EXPECT_EQ(again->front(9).back(), event(3)) << cut;
+    EXPECT_EQ(again->front(9).events.back(), event(3)) << cut;
   }
 }
 
@@ -72,8 +72,65 @@ TEST(Outbox, WhenFullStateChangesStay) {
   ASSERT_TRUE(outbox->append(event(2, "attached")));
   ASSERT_TRUE(outbox->append(event(3)));
   ASSERT_TRUE(outbox->append(event(4)));
-  EXPECT_EQ(outbox->front(9), (std::vector<std::string>{event(1), event(3), event(4)}));
+  EXPECT_EQ(outbox->front(9).events, (std::vector<std::string>{event(1), event(3), event(4)}));
   EXPECT_EQ(outbox->dropped(), 1u);
+}
+
+std::string event_of(const std::string& session, int n, const char* kind = "state") {
+  return R"({"event_id":"e)" + std::to_string(n) + R"(","session_id":")" + session +
+         R"(","kind":")" + kind + "\"}";
+}
+
+TEST(Outbox, WhatWasNeverSentIsNotTakenForAccepted) {
+  TempDir dir;
+  auto outbox = Outbox::open(dir.path(), 3);
+  for (int n = 1; n <= 3; ++n) ASSERT_TRUE(outbox->append(event(n)));
+  const Outbox::Batch sent = outbox->front(2);
+  ASSERT_TRUE(outbox->append(event(4)));  // while it is on its way: 1 makes room
+  outbox->accepted(sent.last);
+  EXPECT_EQ(outbox->front(9).events, (std::vector<std::string>{event(3), event(4)}));
+}
+
+TEST(Outbox, OneSessionDoesNotPushOutTheOthers) {
+  TempDir dir;
+  {
+    auto outbox = Outbox::open(dir.path(), 40);
+    ASSERT_TRUE(outbox->append(event_of("a", 0, "attached")));
+    for (int n = 0; n < 200; ++n) ASSERT_TRUE(outbox->append(event_of("noisy", n)));
+    EXPECT_EQ(outbox->size(), 40u);
+    EXPECT_EQ(outbox->front(1).events.front(), event_of("a", 0, "attached"));
+    EXPECT_EQ(outbox->front(40).events.back(), event_of("noisy", 199));
+  }
+  // Counted again from the file.
+  auto again = Outbox::open(dir.path(), 40);
+  for (int n = 200; n < 400; ++n) ASSERT_TRUE(again->append(event_of("noisy", n)));
+  EXPECT_EQ(again->size(), 40u);
+}
+
+TEST(Outbox, TheFileDoesNotGrowWhileNothingIsAccepted) {
+  TempDir dir;
+  const std::string filler(10'000, 'x');
+  {
+    auto outbox = Outbox::open(dir.path(), 20);
+    for (int n = 0; n < 1'000; ++n) ASSERT_TRUE(outbox->append(event_of("s", n, filler.c_str())));
+    EXPECT_LT(std::filesystem::file_size(dir.path() / "events"), 2u << 20);
+  }
+  auto again = Outbox::open(dir.path(), 20);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->damaged(), 0u);
+  EXPECT_EQ(again->front(1'000).events.back(), event_of("s", 999, filler.c_str()));
+}
+
+TEST(Outbox, AFileThatIsTooLongIsMovedAside) {
+  TempDir dir;
+  dir.write("events", outbox_line(event(1)));
+  std::filesystem::resize_file(dir.path() / "events", (64u << 20) + 1);
+  auto outbox = Outbox::open(dir.path(), 20);
+  ASSERT_TRUE(outbox) << outbox.error().text();
+  EXPECT_EQ(outbox->damaged(), 1u);
+  EXPECT_TRUE(std::filesystem::exists(dir.path() / "events.damaged"));
+  ASSERT_TRUE(outbox->append(event(2)));
+  EXPECT_EQ(Outbox::open(dir.path(), 20)->size(), 1u);
 }
 
 TEST(Outbox, RefusesWhatWouldBreakTheFile) {
@@ -98,7 +155,7 @@ TEST(Outbox, AFullDiskIsSaidAndNothingIsAdded) {
     ASSERT_TRUE(outbox->append(event(3)));
   }
   auto again = Outbox::open(dir.path(), 9);
-  EXPECT_EQ(again->front(9), (std::vector<std::string>{event(1), event(3)}));
+  EXPECT_EQ(again->front(9).events, (std::vector<std::string>{event(1), event(3)}));
   EXPECT_EQ(again->damaged(), 0u);
 }
 
