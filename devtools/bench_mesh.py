@@ -12,7 +12,8 @@ def rows(seen):
 
 def decision(row):
     yield (f"routing decision {row['what']}, p50 / p99, {row['nodes']} nodes, {row['links']} links",
-           f"{row['p50_us']:.0f} / {row['p99_us']:.0f} us", "-", "-", "<= 50 us")
+           f"{row['p50_us']:.0f} / {row['p99_us']:.0f} us; CPU {row['cpu_p50_us']:.0f} / {row['cpu_p99_us']:.0f}", "-", "-",
+           "<= 50 us")
     yield ("  allocations in them", f"{row['allocations']} in {row['of']}", "-", "-", "0")
 
 

@@ -10,7 +10,8 @@
 namespace rap::routing {
 
 // Relays that one decision compares: those connected now, those the destinations are attached to,
-// the least loaded of both regions. Twenty make 380 middle links, which is what fits the time.
+// the least loaded of both regions. What a decision costs is looking up what is known of links;
+// with twenty that is a hundred look-ups, which fits 50 us.
 inline constexpr std::size_t kRelaysConsidered = 20;
 // Of the members of a service or pool, so many are routed to; the rest are worse by themselves.
 inline constexpr std::size_t kDestinationsMax = 4;

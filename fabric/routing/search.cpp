@@ -11,7 +11,7 @@ constexpr std::size_t kPerRegion = 4;     // of a region's relays: among the lea
 // So many of a region's list share the choice, so that a fleet does not pick the same four.
 constexpr std::size_t kRegionWindow = 16;
 // First and last relays that are paired when there is a shorter way already.
-constexpr std::size_t kLikelyEnds = 8;
+constexpr std::size_t kLikelyEnds = 6;
 
 bool cheaper(const Way& a, const Way& b) {
   if (a.cost != b.cost) return a.cost < b.cost;

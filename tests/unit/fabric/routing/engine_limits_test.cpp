@@ -71,7 +71,7 @@ TEST(DecideLimits, AllocatesNothingWithTenThousandNodes) {
     EXPECT_EQ(g_allocations - again, 0u);
     rig.request.current = {};
   }
-  EXPECT_GE(count, 16u);
+  EXPECT_GE(count, 12u);  // both found paths
   const std::size_t before = g_allocations;
   std::vector<int>* counted = new std::vector<int>(3);  // the counter counts
   delete counted;
