@@ -77,7 +77,7 @@ void add_membership(CLI::App& app, Cli& cli) {
                          {"ROLE", "role"},
                          {"USER", "user_id"},
                          {"ID", "id"}});
-  add_removal(membership, cli, "Take a person out of an organization", "membership",
+  add_removal(membership, cli, "Take a person out; sessions they opened end", "membership",
               "/v1/memberships");
 }
 

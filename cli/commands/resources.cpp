@@ -124,7 +124,7 @@ void add_resource(CLI::App& app, Cli& cli) {
     const ApiResponse changed = cli.api().send({"PATCH", path, json::serialize(body), now.etag});
     cli.done("changed resource " + o->resource, json::parse(changed.body));
   });
-  CLI::App& remove = named(add_command(resource, "delete", "Delete a resource"));
+  CLI::App& remove = named(add_command(resource, "delete", "Delete a resource; its sessions end"));
   remove.add_option("--organization", o->organization, "Whose, when the name is not unique");
   remove.callback([&cli, o] {
     cli.api().remove("/v1/resources/" + id_of(cli, *o));

@@ -7,6 +7,7 @@
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/resources/routes.hpp"
 #include "controlplane/roles/rules.hpp"
+#include "controlplane/sessions/ending.hpp"
 
 namespace rap::cp {
 namespace {
@@ -201,6 +202,8 @@ Reply remove(const Call& call, Tx& tx) {
   tx.query(kDelete, {organization, row.text("id"), call.now});
   tell_nodes(tx, row);
   audit_change(call, tx, row, "resource.removed");
+  end_sessions(call, tx, {.organization = organization.str(), .resource = row.text("id")},
+               "the resource was removed");
   Reply reply;
   reply.status = 204;
   return reply;

@@ -6,6 +6,7 @@
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/roles/routes.hpp"
 #include "controlplane/roles/rules.hpp"
+#include "controlplane/sessions/ending.hpp"
 
 namespace rap::cp {
 namespace {
@@ -127,6 +128,7 @@ Reply list(const Call& call, Tx& tx) {
 }
 
 Reply remove(const Call& call, Tx& tx) {
+  tx.enter(call.person.scope());
   const auto id = call.path_id<RoleAssignmentId>("id");
   const Rows rows = tx.query(kRemove, {id, call.now});
   if (rows.empty()) refuse_not_found();
@@ -138,6 +140,7 @@ Reply remove(const Call& call, Tx& tx) {
   audit(tx, Actor::of(call.person), row.text("cluster_id"),
         {"role.removed", id.str(), row.text_or_none("organization_id").value_or("")}, detail,
         call.now);
+  end_sessions(call, tx, {.assignment = id.str()}, "the role was taken from the node");
   Reply reply;
   reply.status = 204;
   return reply;

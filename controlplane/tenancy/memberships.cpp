@@ -3,6 +3,7 @@
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/sessions/ending.hpp"
 #include "controlplane/tenancy/routes.hpp"
 
 namespace rap::cp {
@@ -91,6 +92,8 @@ Reply remove(const Call& call, Tx& tx) {
   detail["user_id"] = rows[0].text("user_id");
   audit(tx, Actor::of(call.person), "",
         {"membership.removed", rows[0].text("id"), organization.str()}, detail, call.now);
+  end_sessions(call, tx, {.organization = organization.str(), .user = rows[0].text("user_id")},
+               "who opened it is no longer a member");
   Reply reply;
   reply.status = 204;
   return reply;

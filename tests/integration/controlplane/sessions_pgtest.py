@@ -88,6 +88,26 @@ class Sessions(PlaneTest):
         self.assertEqual(kinds.count("session.opened"), 1)
         self.assertTrue(self.owner.get(f"/v1/clusters/{self.cluster_id}/audit-events/verify")["valid"])
 
+    def test_ends_with_what_it_rests_on(self):
+        keeper, leaver = self.open()["session"]["id"], self.person(self.organization_id)
+        left = leaver.post("/v1/sessions", {"resource": "demo", "client_certificate_sha256": CERTIFICATE})["session"]["id"]
+        members = self.owner.get(f"/v1/organizations/{self.organization_id}/memberships")["items"]
+        who = leaver.get("/v1/auth/whoami")["id"]
+        self.owner.delete(next(f"/v1/memberships/{m['id']}" for m in members if m["user_id"] == who))
+        self.assertEqual(self.owner.get(f"/v1/sessions/{left}")["state"], "closing")
+        self.assertEqual(self.state(keeper), "opening")
+        wanted = lambda: [s["session_id"] for s in self.n.api().get("/v1/node/desired")["close_sessions"]]
+        self.assertEqual(wanted(), [left])
+        self.owner.delete(f"/v1/resources/{self.resource}")
+        self.assertEqual((self.state(keeper), wanted()), ("closing", sorted([left, keeper])))
+        base = f"/v1/organizations/{self.organization_id}"
+        self.owner.post(f"{base}/resources", {"name": "demo", "protocol": "ssh", "cluster_id": self.cluster_id,
+                                              "target": {"host": "h", "port": 22}, "options": {}})
+        third = self.open()["session"]["id"]
+        self.owner.delete(f"/v1/role-assignments/{self.assignment}")
+        self.assertEqual(self.state(third), "closing")
+        self.assertEqual(self.kinds(self.cluster_id).count("session.terminated"), 3)
+
     def test_secret_only_for_a_session_on_the_node(self):
         session = self.open()["session"]["id"]
         ask = lambda n, **c: n.api().post("/v1/node/secrets/resolve", {"session_id": session, "secret_ref": self.secret, **c})
