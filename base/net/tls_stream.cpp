@@ -14,6 +14,8 @@ namespace {
 // Encrypted bytes gathered before one write below: 64 KiB costs 10 % more than 256 KiB in bulk and
 // keeps a keystroke from waiting behind a quarter megabyte.
 constexpr std::size_t kOutBatchBytes = 64 * 1024;
+// A batch may be so much larger: the header of a frame must not make its end a batch of its own.
+constexpr std::size_t kOutSlackBytes = 1024;
 // Read from below at once: grows to 64 KiB when the peer sends that much; over it the data leaves
 // the L2 cache.
 constexpr std::size_t kInBytesMin = 4 * 1024;
@@ -179,7 +181,8 @@ class TlsStreamImpl final : public TlsStream {
       if (closed_) throw NetError(Errc::cancelled, "write: closed");
       ERR_clear_error();
       std::size_t n = 0;
-      const std::size_t ask = std::min(bytes.size(), kOutBatchBytes);
+      const std::size_t ask =
+          bytes.size() <= kOutBatchBytes + kOutSlackBytes ? bytes.size() : kOutBatchBytes;
       const int result = SSL_write_ex(ssl_.get(), bytes.data(), ask, &n);
       if (result != 1) throw ssl_failure(SSL_get_error(ssl_.get(), result));
       bytes = bytes.subspan(n);
