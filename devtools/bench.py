@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from devtools import bench_mesh, bench_zygote, process, story
+from devtools import bench_mesh, bench_resume, bench_zygote, process, story
 from devtools.build import FOLDER, build
 from devtools.platform import Platform
 from devtools.postgres import BIN, Postgres
@@ -263,6 +263,8 @@ class Bench:
 
     def mesh(self):
         for row in bench_mesh.rows(program("mesh_bench")):
+            self.table.add(*row)
+        for row in bench_resume.rows(program("resume_bench")):
             self.table.add(*row)
 
     def memory(self):

@@ -6,13 +6,18 @@
 
 namespace rap::resume {
 
-void BlockQueue::append(ByteView bytes) {
+void BlockQueue::append(ByteView bytes, Begin begin) {
+  bool fresh = begin == Begin::in_new_block;
   while (!bytes.empty()) {
-    if (blocks_.empty() || blocks_.back().end == blocks_.back().capacity) {
+    if (fresh || blocks_.empty() || blocks_.back().end == blocks_.back().capacity) {
       Block block;
-      block.capacity = blocks_.empty() && bytes.size() <= kSmallBytes ? kSmallBytes : kLargeBytes;
+      block.capacity = kLargeBytes;
+      if (fresh || blocks_.empty()) {
+        block.capacity = std::clamp(bytes.size(), kSmallBytes, kLargeBytes);
+      }
       block.memory = std::make_unique_for_overwrite<std::uint8_t[]>(kHeadroom + block.capacity);
       blocks_.push_back(std::move(block));
+      fresh = false;
     }
     Block& last = blocks_.back();
     const std::size_t n = std::min(bytes.size(), last.capacity - last.end);

@@ -17,7 +17,9 @@ class BlockQueue {
   static constexpr std::size_t kSmallBytes = 4 * 1024;
   static constexpr std::size_t kLargeBytes = 64 * 1024;
 
-  void append(ByteView bytes);
+  // Bytes in a block of their own can be sent from it without a copy; the rest fills up the last.
+  enum class Begin { in_last_block, in_new_block };
+  void append(ByteView bytes, Begin begin = Begin::in_last_block);
   std::size_t size() const { return size_; }
   // Copies from the front and drops it; the bytes copied.
   std::size_t take(std::span<std::uint8_t> into);

@@ -43,7 +43,10 @@ std::size_t Engine::write(ByteView bytes, TimePoint now) {
   const std::size_t n = std::min(bytes.size(), room());
   if (n == 0) return 0;
   if (!outstanding()) quiet_since_ = std::max(quiet_since_, now);
-  out_.append(bytes.first(n));
+  // A part of the last block that was sent already would make the rest of it be copied.
+  const bool fresh = n >= BlockQueue::kSmallBytes && sent_ >= total();
+  out_.append(bytes.first(n),
+              fresh ? BlockQueue::Begin::in_new_block : BlockQueue::Begin::in_last_block);
   return n;
 }
 

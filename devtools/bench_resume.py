@@ -1,0 +1,32 @@
+"""Rows of `./dev bench mesh` about resumable streams: what they cost over the bare stream below, and how long a death takes.
+
+tests/bench/resume_bench.cpp says how: both ends in one process and thread, loopback, rounds in turns.
+"""
+
+BELOW = {"tcp": "TCP", "tls": "TLS over TCP"}
+
+
+def rows(seen):
+    """(what, ours, peer, ratio, aim) for each line that resume_bench printed."""
+    for row in seen:
+        yield from {"bulk": bulk, "echo": echo, "reconnect": reconnect}[row["what"]](row)
+
+
+def bulk(row):
+    below = BELOW[row["below"]]
+    yield (f"resumable stream, bulk: CPU per byte, over {below}", f"{row['ours_ns_byte']:.3f} ns",
+           f"bare {row['bare_ns_byte']:.3f} ns", f"{row['ours_ns_byte'] / row['bare_ns_byte']:.2f}", "-")
+    yield ("  throughput", f"{row['ours_mb_s']} MB/s", f"bare {row['bare_mb_s']} MB/s",
+           f"{row['ours_mb_s'] / row['bare_mb_s']:.2f}", "-")
+
+
+def echo(row):
+    yield (f"resumable stream, echo of one byte over {BELOW[row['below']]}, p50 / p99",
+           f"{row['ours_p50_us']:.0f} / {row['ours_p99_us']:.0f} us",
+           f"bare {row['bare_p50_us']:.0f} / {row['bare_p99_us']:.0f} us",
+           f"+{row['ours_p50_us'] - row['bare_p50_us']:.1f} us", "-")
+
+
+def reconnect(row):
+    yield (f"resumable stream: {row['kills']} transports die, next byte there and back, {BELOW[row['below']]}, p50 / p99",
+           f"{row['p50_ms']:.1f} / {row['p99_ms']:.1f} ms", "-", "-", "<= 500 ms")
