@@ -122,7 +122,7 @@ class ResumeRig : public ::testing::Test {
   // Lets things happen until it is so; nothing waits for time.
   template <typename Predicate>
   void until(Predicate is_so) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     io.restart();
     while (!is_so()) {
       ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "it did not happen";
