@@ -6,6 +6,7 @@
 
 #include "base/net/http_wire.hpp"
 #include "base/net/timer.hpp"
+#include "base/secret.hpp"
 
 namespace rap::net {
 
@@ -18,7 +19,22 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr int kInterimMax = 4;
 constexpr milliseconds kRateWindow{10'000};
 
+// What is read may be a secret; nothing of it stays in freed memory.
+struct WipedBytes {
+  Bytes bytes = Bytes(kReadBytes);
+  ~WipedBytes() { wipe(bytes); }
+};
+
+// Forgets the first `count`; what moves down leaves no copy behind.
+void drop_front(Bytes& input, std::size_t count) {
+  const auto end =
+      std::move(input.begin() + static_cast<std::ptrdiff_t>(count), input.end(), input.begin());
+  wipe(std::span(end, input.end()));
+  input.erase(end, input.end());
+}
+
 struct Connection {
+  ~Connection() { wipe(input); }
   ByteStreamPtr stream;
   Bytes input;  // read and not parsed
   bool used = false;
@@ -156,7 +172,7 @@ struct HttpClient::Impl {
     parser_options.head_request = head_request;
     parser_options.sink = call.sink;
     parser_options.exact_length = call.exact_length;
-    Bytes piece(kReadBytes);
+    WipedBytes piece;
     for (int interim = 0; interim <= kInterimMax; ++interim) {
       ResponseParser parser(parser_options);
       bool ended = false;
@@ -165,23 +181,22 @@ struct HttpClient::Impl {
           connection.answered = true;
           auto used = parser.put(connection.input);
           if (!used) throw NetError(used.error());
-          connection.input.erase(connection.input.begin(),
-                                 connection.input.begin() + static_cast<std::ptrdiff_t>(*used));
+          drop_front(connection.input, *used);
           if (parser.done()) break;
           // Beast leaves an unfinished header line; it may not grow beyond the header's limit.
           if (connection.input.size() > call.header_bytes_max + kReadBytes) {
             throw NetError(Errc::too_large, "headers");
           }
         }
-        const std::size_t n = co_await read(connection, piece, rate);
+        const std::size_t n = co_await read(connection, piece.bytes, rate);
         if (n == 0) {
           const Status end = parser.put_end();
           if (!end) throw NetError(end.error());
           ended = true;
           break;
         }
-        connection.input.insert(connection.input.end(), piece.begin(),
-                                piece.begin() + static_cast<std::ptrdiff_t>(n));
+        connection.input.insert(connection.input.end(), piece.bytes.begin(),
+                                piece.bytes.begin() + static_cast<std::ptrdiff_t>(n));
       }
       const bool keep_alive = parser.keep_alive() && !ended;
       HttpResponse response = parser.take();

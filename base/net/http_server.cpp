@@ -9,7 +9,7 @@
 
 #include "base/log.hpp"
 #include "base/net/asio_error.hpp"
-#include "base/net/event.hpp"
+#include "base/net/connection_slots.hpp"
 #include "base/net/http_connection.hpp"
 #include "base/net/task_group.hpp"
 #include "base/net/timer.hpp"
@@ -24,11 +24,9 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
         tls(std::move(t)),
         handler(std::move(h)),
         limits(m),
-        room(e),
+        slots({m.connections_max, m.per_network_max}),
         accepting(e),
-        tasks(e) {
-    room.set();
-  }
+        tasks(e) {}
 
   asio::any_io_executor executor;
   std::unique_ptr<Listener> listener;
@@ -36,7 +34,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
   HttpHandler handler;
   HttpServerLimits limits;
   HttpServerStats stats;
-  Event room;  // set while fewer than handshakes_max handshakes run
+  ConnectionSlots slots;
   std::uint64_t next_connection = 1;
   std::map<std::uint64_t, HttpConnection*> connections;  // each registers itself while it serves
   bool draining = false;
@@ -45,16 +43,16 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
 
   static Task<void> accept_loop(std::shared_ptr<Impl> self) {
     for (;;) {
-      co_await self->room.wait();
       std::unique_ptr<TcpStream> socket = co_await self->listener->accept();
       ++self->stats.accepted;
-      if (self->stats.connections >= self->limits.connections_max) {
+      auto slot = self->slots.take(*socket);
+      if (!slot) {
         ++self->stats.refused_full;
         socket->close();
         continue;
       }
       ++self->stats.connections;
-      self->tasks.spawn("http connection", serve(self, std::move(socket)));
+      self->tasks.spawn("http connection", serve(self, std::move(socket), std::move(slot)));
     }
   }
 
@@ -69,17 +67,17 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     }
     void begin_handshake() {
       handshaking = true;
-      if (++impl.stats.handshakes >= impl.limits.handshakes_max) impl.room.reset();
+      ++impl.stats.handshakes;
     }
     void end_handshake() {
       if (!handshaking) return;
       handshaking = false;
       --impl.stats.handshakes;
-      impl.room.set();
     }
   };
 
-  static Task<void> serve(std::shared_ptr<Impl> self, std::unique_ptr<TcpStream> socket) {
+  static Task<void> serve(std::shared_ptr<Impl> self, std::unique_ptr<TcpStream> socket,
+                          std::unique_ptr<ConnectionSlots::Slot> slot) {
     Count count(*self);
     PeerInfo peer;
     peer.address = socket->peer_address();
@@ -105,6 +103,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
     } else {
       stream = std::move(socket);
     }
+    slot->established();
     if (self->draining) co_return;
     const std::uint64_t number = peer.connection;
     auto connection =

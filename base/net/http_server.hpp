@@ -30,8 +30,8 @@ using HttpHandler = std::function<Task<HttpResponse>(const HttpRequest&, const P
 struct HttpServerLimits {
   std::size_t header_bytes_max = 32 * 1024;  // a request with more gets 431
   std::size_t body_bytes_max = 1024 * 1024;  // 413
-  std::size_t connections_max = 4096;        // more are closed at accept
-  std::size_t handshakes_max = 256;          // concurrent; more wait their turn at accept
+  std::size_t connections_max = 4096;        // see base/net/connection_slots.hpp
+  std::size_t per_network_max = 1024;        // a site behind one address; not everybody's places
   milliseconds handshake_timeout{10'000};    // also for garbage before TLS
   milliseconds header_timeout{10'000};       // first byte to end of headers
   milliseconds body_timeout{30'000};         // end of headers to end of body
@@ -43,7 +43,7 @@ struct HttpServerLimits {
 
 struct HttpServerStats {
   std::uint64_t accepted = 0;
-  std::uint64_t refused_full = 0;      // over connections_max
+  std::uint64_t refused_full = 0;      // over connections_max or per_network_max
   std::uint64_t handshake_failed = 0;  // garbage, wrong certificate, too slow
   std::uint64_t bad_requests = 0;      // answered 400, 413, 431, or cut off
   std::uint64_t requests = 0;

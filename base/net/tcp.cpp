@@ -16,6 +16,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/net/asio_error.hpp"
+#include "base/net/name_lookups.hpp"
 #include "base/net/timer.hpp"
 
 namespace rap::net {
@@ -188,7 +189,7 @@ class TcpListener final : public Listener {
   HostPort local_;
 };
 
-Task<std::vector<tcp::endpoint>> resolve(std::string host, std::uint16_t port) {
+Task<std::vector<tcp::endpoint>> resolve(std::string host, std::uint16_t port, std::string share) {
   auto executor = co_await asio::this_coro::executor;
   boost::system::error_code error;
   const auto literal = asio::ip::make_address(host, error);
@@ -197,12 +198,12 @@ Task<std::vector<tcp::endpoint>> resolve(std::string host, std::uint16_t port) {
     found.emplace_back(literal, port);
     co_return found;
   }
-  tcp::resolver resolver(executor);
-  const std::string service = std::to_string(port);
-  auto results = co_await resolver.async_resolve(host, service,
-                                                 asio::redirect_error(asio::use_awaitable, error));
-  if (error) throw to_net_error(error, "resolve " + host);
-  for (const auto& entry : results) found.push_back(entry.endpoint());
+  if (share.empty()) share = host;
+  const auto addresses = co_await NameLookups::of(executor).find(std::move(host), std::move(share));
+  for (const std::string& text : addresses) {
+    const auto address = asio::ip::make_address(text, error);
+    if (!error) found.emplace_back(address, port);
+  }
   co_return found;
 }
 
@@ -213,10 +214,11 @@ Task<void> connect_one(tcp::socket& socket, tcp::endpoint endpoint) {
 }
 
 Task<std::unique_ptr<TcpStream>> connect_any(std::string host, std::uint16_t port,
-                                             milliseconds timeout) {
+                                             milliseconds timeout, std::string share) {
   const auto end = std::chrono::steady_clock::now() + timeout;
   auto executor = co_await asio::this_coro::executor;
-  const std::vector<tcp::endpoint> endpoints = co_await resolve(std::move(host), port);
+  const std::vector<tcp::endpoint> endpoints =
+      co_await resolve(std::move(host), port, std::move(share));
   NetError last(Errc::unavailable, "no address");
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     tcp::socket socket(executor);
@@ -297,8 +299,8 @@ StreamPair make_stream_pair(asio::any_io_executor executor) {
 }
 
 Task<std::unique_ptr<TcpStream>> connect_tcp(std::string host, std::uint16_t port,
-                                             milliseconds timeout) {
-  return with_deadline(connect_any(std::move(host), port, timeout), timeout);
+                                             milliseconds timeout, std::string share) {
+  return with_deadline(connect_any(std::move(host), port, timeout, std::move(share)), timeout);
 }
 
 Result<std::unique_ptr<Listener>> Listener::bind(asio::any_io_executor executor,

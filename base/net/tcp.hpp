@@ -51,8 +51,9 @@ class TcpStream : public ByteStream {
 
 // Resolves, tries the addresses in order, and returns the first that answers within `timeout`
 // altogether. Throws NetError: `unavailable` (no such name, refused, no route), `timeout`.
+// `share`: for whom; of each one name is looked up at a time, empty: of each name.
 Task<std::unique_ptr<TcpStream>> connect_tcp(std::string host, std::uint16_t port,
-                                             milliseconds timeout);
+                                             milliseconds timeout, std::string share = {});
 
 // Wraps a connected stream socket (TCP or Unix) that the caller got elsewhere; makes it
 // non-blocking. Also for either end of a socketpair.

@@ -139,7 +139,8 @@ Result<SslCtxPtr> new_context(const SSL_METHOD* method) {
   SSL_CTX_set_default_read_buffer_len(ctx.get(), kReadBufferBytes);
   // No resumption: every connection shows its certificate anew, so revocation has one place.
   SSL_CTX_set_session_cache_mode(ctx.get(), SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_options(ctx.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_options(ctx.get(), SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
+                                     SSL_OP_CLEANSE_PLAINTEXT);  // secrets come this way
   SSL_CTX_set_num_tickets(ctx.get(), 0);
   SSL_CTX_set_cert_verify_callback(ctx.get(), verify_callback, nullptr);
   return ctx;

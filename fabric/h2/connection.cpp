@@ -102,16 +102,20 @@ Task<void> write_loop(std::shared_ptr<H2Connection> connection) {
 
 Task<void> watch_liveness(std::shared_ptr<H2Connection> connection) {
   Impl& impl = connection->impl();
-  const auto tick = std::min(impl.limits.ping_timeout, impl.limits.idle_timeout) / 4;
+  const H2Limits& limits = impl.limits;
+  const auto tick =
+      std::min({limits.ping_timeout, limits.idle_timeout, limits.stranger_timeout}) / 4;
   while (!impl.ended) {
     const bool over = co_await impl.over.wait_for(tick);
     if (over || impl.ended) co_return;
     const auto now = SteadyClock::now();
     if (impl.is_server() && impl.open_streams.empty() &&
         now - impl.idle_since > impl.limits.idle_timeout) {
-      nghttp2_session_terminate_session(impl.session.get(), NGHTTP2_NO_ERROR);
-      impl.finishing = true;
-      impl.kick.set();
+      impl.terminate();
+      co_return;
+    }
+    if (impl.is_server() && !impl.accepted_any && now - impl.since > limits.stranger_timeout) {
+      impl.end(Error{Errc::timeout, "no stream was accepted in time"});
       co_return;
     }
     const auto silence = now - impl.last_heard;
@@ -200,7 +204,13 @@ void H2Connection::Impl::end(const Error& why) {
 void H2Connection::Impl::finish_when_empty() {
   if (ended || !open_streams.empty()) return;
   if (is_server() && !draining) return;
-  if (!is_server()) nghttp2_session_terminate_session(session.get(), NGHTTP2_NO_ERROR);
+  if (!is_server()) return terminate();
+  finishing = true;
+  kick.set();
+}
+
+void H2Connection::Impl::terminate() {
+  nghttp2_session_terminate_session(session.get(), NGHTTP2_NO_ERROR);
   finishing = true;
   kick.set();
 }
@@ -327,6 +337,7 @@ net::ByteStreamPtr IncomingConnect::accept() {
   auto state = std::exchange(state_, nullptr);
   if (!state || state->closed) throw NetError(Errc::cancelled, "the client gave the stream up");
   Impl& impl = connection_->impl();
+  impl.accepted_any = true;
   const nghttp2_nv status = pair_of(":status", "200");
   nghttp2_data_provider provider = data_provider_of(*state);
   check(nghttp2_submit_response(impl.session.get(), state->id, &status, 1, &provider), "HTTP/2");
@@ -346,6 +357,8 @@ void IncomingConnect::refuse(unsigned status, const net::HttpHeaders& headers) {
   append(lines, headers);
   check(nghttp2_submit_response(impl.session.get(), state->id, lines.data(), lines.size(), nullptr),
         "HTTP/2");
+  ++impl.refusals;
+  if (!impl.accepted_any && impl.refusals >= impl.limits.stranger_refusals_max) impl.terminate();
   impl.kick.set();
 }
 

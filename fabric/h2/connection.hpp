@@ -23,6 +23,10 @@ struct H2Limits {
   std::int32_t stream_window = 256 * 1024;
   std::int32_t connection_window = 1024 * 1024;
   net::milliseconds idle_timeout{30'000};  // a server's connection without any stream
+  // A server's connection none of whose streams was ever accepted is a stranger's: it ends after so
+  // long (the answer to an honest one may take 10 s) and so many refusals, whatever it sends.
+  net::milliseconds stranger_timeout{15'000};
+  std::size_t stranger_refusals_max = 8;
   net::milliseconds ping_after{20'000};    // silence after which we ask
   net::milliseconds ping_timeout{10'000};  // silence after asking that ends the connection
 };

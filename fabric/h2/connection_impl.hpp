@@ -82,6 +82,9 @@ struct H2Connection::Impl {
   bool finishing = false;  // end when what is queued was sent
   bool ended = false;
   bool ping_sent = false;
+  bool accepted_any = false;  // server: a stream was accepted
+  std::size_t refusals = 0;   // server
+  const std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_heard = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point idle_since = std::chrono::steady_clock::now();
   double resets_left = 0;  // of a bucket that refills; see allow_reset()
@@ -95,6 +98,8 @@ struct H2Connection::Impl {
   void submit_settings();
   // Everything fails with `why`, the transport closes. Idempotent.
   void end(const Error& why);
+  // Ends in order, after what is queued.
+  void terminate();
   // Ends in order when the last stream is gone.
   void finish_when_empty();
   void resume(H2StreamState& state);

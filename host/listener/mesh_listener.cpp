@@ -72,10 +72,8 @@ MeshListener::MeshListener(net::asio::any_io_executor executor, ipc::ServerOptio
                  [this](boost::json::object& out) {
                    for (auto& [key, value] : status()) out[key] = value;
                  }}),
-      handshake_room_(executor),
-      tasks_(executor) {
-  handshake_room_.set();
-}
+      slots_({limits.connections_max, limits.per_network_max}),
+      tasks_(executor) {}
 
 MeshListener::~MeshListener() {
   if (listener_) listener_->close();
@@ -130,8 +128,16 @@ void MeshListener::on_request(RequestId id, ipc::Message message) {
       agent_.server().refuse(id, Error{Errc::exhausted, "dial: too many at once"});
       return;
     }
+    // Of an agent that does not say for whom: the name is all that can be told apart.
+    std::string share = json_string_or_none(body, "organization").value_or("");
+    if (share.empty()) share = *host;
+    const auto mine = dials_of_.find(share);
+    if (mine != dials_of_.end() && mine->second >= limits_.dials_per_share_max) {
+      agent_.server().refuse(id, Error{Errc::exhausted, "dial: too many at once for one"});
+      return;
+    }
     const auto limit = std::min(net::milliseconds(*timeout), limits_.dial_timeout_max);
-    tasks_.spawn("dial", dial(id, *host, static_cast<std::uint16_t>(*port), limit));
+    tasks_.spawn("dial", dial(id, *host, static_cast<std::uint16_t>(*port), limit, share));
     return;
   }
   agent_.server().refuse(id, Error{Errc::unsupported, "op " + message.op});
@@ -165,12 +171,20 @@ boost::json::object MeshListener::status() const {
 }
 
 Task<void> MeshListener::dial(RequestId id, std::string host, std::uint16_t port,
-                              net::milliseconds timeout) {
+                              net::milliseconds timeout, std::string share) {
   Counted counted(dials_);
+  struct Share {
+    std::map<std::string, std::size_t>& all;
+    std::map<std::string, std::size_t>::iterator mine;
+    ~Share() {
+      if (--mine->second == 0) all.erase(mine);
+    }
+  } counted_share{dials_of_, dials_of_.try_emplace(share, 0).first};
+  ++counted_share.mine->second;
   std::optional<Error> failure;
   Fd connected;
   try {
-    auto stream = co_await net::connect_tcp(host, port, timeout);
+    auto stream = co_await net::connect_tcp(host, port, timeout, share);
     connected = stream->release();
   } catch (const NetError& error) {
     failure = error.error();
@@ -191,18 +205,19 @@ Task<void> MeshListener::dial(RequestId id, std::string host, std::uint16_t port
 
 Task<void> MeshListener::accept_loop(std::shared_ptr<net::Listener> listener) {
   for (;;) {
-    co_await handshake_room_.wait();
     auto socket = co_await listener->accept();
-    if (connections_ >= limits_.connections_max) {
+    auto slot = slots_.take(*socket);
+    if (!slot) {
       ++refused_["full"];
       socket->close();
       continue;
     }
-    tasks_.spawn("client", serve_connection(std::move(socket)));
+    tasks_.spawn("client", serve_connection(std::move(socket), std::move(slot)));
   }
 }
 
-Task<void> MeshListener::serve_connection(std::unique_ptr<net::TcpStream> socket) {
+Task<void> MeshListener::serve_connection(std::unique_ptr<net::TcpStream> socket,
+                                          std::unique_ptr<net::ConnectionSlots::Slot> slot) {
   Counted counted(connections_);
   auto client = std::make_shared<Client>();
   client->number = next_client_++;
@@ -212,25 +227,15 @@ Task<void> MeshListener::serve_connection(std::unique_ptr<net::TcpStream> socket
   socket->set_options(tcp);
 
   std::unique_ptr<net::TlsStream> secured;
-  {
-    if (++handshakes_ >= limits_.handshakes_max) handshake_room_.reset();
-    struct Room {
-      MeshListener& self;
-      ~Room() {
-        --self.handshakes_;
-        self.handshake_room_.set();
-      }
-    } room{*this};
-    try {
-      secured =
-          co_await net::accept_tls(std::move(socket), config_->tls, limits_.handshake_timeout);
-    } catch (const NetError& error) {
-      if (error.code() == Errc::cancelled) throw;
-      ++refused_["tls"];
-      log::debug("TLS handshake failed", {{"peer", client->address}, {"error", error.what()}});
-    }
+  try {
+    secured = co_await net::accept_tls(std::move(socket), config_->tls, limits_.handshake_timeout);
+  } catch (const NetError& error) {
+    if (error.code() == Errc::cancelled) throw;
+    ++refused_["tls"];
+    log::debug("TLS handshake failed", {{"peer", client->address}, {"error", error.what()}});
   }
   if (!secured) co_return;
+  slot->established();
   client->certificate_sha256 = secured->peer_certificate()->sha256;
 
   fabric::ConnectHandler handler = [this,

@@ -10,6 +10,7 @@
 #include <boost/json/fwd.hpp>
 
 #include "base/clock.hpp"
+#include "base/net/connection_slots.hpp"
 #include "base/net/task_group.hpp"
 #include "base/net/tcp.hpp"
 #include "fabric/h2/connection.hpp"
@@ -21,12 +22,13 @@
 namespace rap::listener {
 
 struct MeshLimits {
-  std::size_t connections_max = 1024;  // of clients, at once; more are closed at accept
-  std::size_t handshakes_max = 64;     // at once; more wait in the kernel
+  std::size_t connections_max = 1024;  // of clients, at once; see base/net/connection_slots.hpp
+  std::size_t per_network_max = 256;   // an office behind one address; not everybody's places
   net::milliseconds handshake_timeout{10'000};
   net::milliseconds agent_answer{10'000};  // it may have to start a session worker
   net::milliseconds agent_away{5'000};     // how long a new stream waits for an agent that is gone
   std::size_t dials_max = 64;              // at once
+  std::size_t dials_per_share_max = 16;    // of one organization, or to one name
   net::milliseconds dial_timeout_max{30'000};
 };
 
@@ -49,10 +51,11 @@ class MeshListener {
   Result<net::HostPort> configure(const boost::json::object& body);
   boost::json::object status() const;
   net::Task<void> dial(RequestId id, std::string host, std::uint16_t port,
-                       net::milliseconds timeout);
+                       net::milliseconds timeout, std::string share);
 
   net::Task<void> accept_loop(std::shared_ptr<net::Listener> listener);
-  net::Task<void> serve_connection(std::unique_ptr<net::TcpStream> socket);
+  net::Task<void> serve_connection(std::unique_ptr<net::TcpStream> socket,
+                                   std::unique_ptr<net::ConnectionSlots::Slot> slot);
   net::Task<void> serve_connect(std::shared_ptr<Client> client,
                                 std::unique_ptr<fabric::IncomingConnect> incoming);
   Result<fabric::LeaseClaims> authorize(const Client& client,
@@ -68,11 +71,11 @@ class MeshListener {
   std::optional<ListenerConfig> config_;
   std::shared_ptr<net::Listener> listener_;  // shared with its accept loop
   fabric::LeaseReplayGuard replays_;
-  net::Event handshake_room_;  // set while fewer than handshakes_max run
-  std::size_t handshakes_ = 0;
+  net::ConnectionSlots slots_;
   std::size_t connections_ = 0;
   std::size_t streams_ = 0;
   std::size_t dials_ = 0;
+  std::map<std::string, std::size_t> dials_of_;  // by share
   std::uint64_t next_client_ = 1;
   std::map<std::string, std::uint64_t, std::less<>> refused_;  // by reason
   std::map<std::uint64_t, std::weak_ptr<fabric::H2Connection>> clients_;

@@ -342,6 +342,35 @@ TEST_F(ListenerTest, TenThousandGarbageConnectionsDoNotHurt) {
   open(second);
 }
 
+TEST_F(ListenerTest, DialsByName) {
+  boost::asio::io_context io;
+  auto target = std::move(*net::Listener::bind(io.get_executor(), {"127.0.0.1", 0}));
+  boost::json::object body;
+  body["op"] = "dial";
+  body["host"] = "localhost";
+  body["port"] = target->local_address().port;
+  body["timeout_ms"] = 5000;
+  body["organization"] = "org_1";
+  const auto answer = node.agent().call(body, {}, 6s);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->fds.size(), 1u);
+}
+
+TEST_F(ListenerTest, SilentConnectionsDelayNobody) {
+  const auto address = net::parse_host_port(node.endpoint);
+  boost::asio::io_context io;
+  std::vector<std::unique_ptr<net::TcpStream>> silent;
+  for (int i = 0; i < 400; ++i) {
+    silent.push_back(run_task(io, net::connect_tcp(address->host, address->port, 5s)));
+  }
+  std::this_thread::sleep_for(1200ms);  // now they count as slow
+  const auto began = std::chrono::steady_clock::now();
+  Client client;
+  const Fd worker = open(client);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
+  EXPECT_LE(status()["connections"].as_int64(), 257);
+}
+
 TEST_F(ListenerTest, CarriesALotWithoutLosingAByte) {
   Client client;
   const Fd worker = open(client);

@@ -1,4 +1,5 @@
-/* The first input frame ends the session with a text that is no UTF-8 and is cut inside a character. */
+/* The first input frame ends the session with a text that is no UTF-8 and is cut inside a
+ * character. */
 #include "zoo.h"
 static rap_result input(rap_session* s, uint64_t id, const rap_frame* f, uint32_t n) {
   const rap_host_session_1* host =

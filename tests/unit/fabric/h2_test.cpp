@@ -237,6 +237,40 @@ TEST_F(H2Test, AnIdleConnectionEnds) {
   test::run_task(io, client->ended());
 }
 
+TEST_F(H2Test, AConnectionWithoutAnAcceptedStreamEndsWhateverItAsksFor) {
+  limits.stranger_timeout = milliseconds(60);
+  start_both();
+  ConnectAnswer refused = test::run_task(io, connect("refuse:1"));
+  EXPECT_EQ(refused.status, 403u);
+  EXPECT_THROW(test::run_task(io, connect("hang:1")), NetError);
+  test::run_task(io, server->ended());
+}
+
+TEST_F(H2Test, AStrangerIsRefusedEightTimes) {
+  start_both();
+  for (int i = 0; i < 8; ++i) {
+    ConnectAnswer refused = test::run_task(io, connect("refuse:1"));
+    EXPECT_EQ(refused.status, 403u) << i;
+  }
+  EXPECT_THROW(test::run_task(io, connect("refuse:1")), NetError);
+  test::run_task(io, server->ended());
+  EXPECT_EQ(handled, 8);
+}
+
+TEST_F(H2Test, WhoeverHadAStreamMayBeRefusedMoreOften) {
+  limits.stranger_timeout = milliseconds(60);
+  start_both();
+  ConnectAnswer answer = test::run_task(io, connect("echo:1"));
+  ASSERT_TRUE(answer.stream);
+  test::run_task(io, net::sleep_for(milliseconds(120)));
+  for (int i = 0; i < 12; ++i) {
+    ConnectAnswer refused = test::run_task(io, connect("refuse:1"));
+    EXPECT_EQ(refused.status, 403u) << i;
+  }
+  EXPECT_EQ(test::run_task(io, round_trip(*answer.stream, to_bytes("still here"))),
+            to_bytes("still here"));
+}
+
 TEST_F(H2Test, ASilentPeerIsGivenUp) {
   limits.ping_after = milliseconds(20);
   limits.ping_timeout = milliseconds(40);

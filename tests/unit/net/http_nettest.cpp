@@ -366,7 +366,7 @@ TEST_F(HttpTest, TenThousandGarbageConnectionsDoNotHurt) {
   // Half of them speak garbage, half say nothing and stay.
   test::run_task(io, hold_open(held, port, 5000, to_bytes("GET / HTTP/1.0\r\n\r\n")));
   test::run_task(io, hold_open(held, port, 5000, {}));
-  EXPECT_LE(server->stats().handshakes, limits.handshakes_max);
+  EXPECT_LE(server->stats().handshakes, limits.per_network_max);
   auto http = client(Transport::tls);
   EXPECT_EQ(send(*http, "POST", "/echo", "still here").body, "still here");
   EXPECT_GE(server->stats().handshake_failed, 5000u);
