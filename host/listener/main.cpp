@@ -1,7 +1,6 @@
 // rap-mesh-listener: started by the agent, with the descriptors of docs/contracts/ipc.md.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
+#include "host/listener/confine.hpp"
 #include "host/listener/mesh_listener.hpp"
 
 namespace {
@@ -47,9 +47,17 @@ int run() {
   ::fcntl(kListening, F_SETFD, FD_CLOEXEC);
   // A peer that is gone is an error to handle, not a reason to die.
   ::signal(SIGPIPE, SIG_IGN);
-  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  // Keys are in this memory: no core file, no other process of this user looks in.
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  const uid_t agent_uid = ::getuid();
+  const auto layers = listener::confine();
+  if (!layers) {
+    log::error("the listener cannot be confined", {{"error", layers.error().text()}});
+    return 1;
+  }
+  for (const sandbox::Layer& layer : layers->layers()) {
+    log::info(
+        "layer",
+        {{"name", layer.name}, {"state", sandbox::name(layer.state)}, {"detail", layer.detail}});
+  }
 
   boost::asio::io_context io(1);
   RealClock clock;
@@ -57,7 +65,7 @@ int run() {
   options.listening.reset(kListening);
   options.kind = "listener";
   options.version = RAP_VERSION;
-  options.agent_uid = ::getuid();
+  options.agent_uid = agent_uid;
   listener::MeshListener listener(io.get_executor(), std::move(options), clock);
   listener.start();
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);

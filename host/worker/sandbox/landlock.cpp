@@ -85,7 +85,8 @@ int landlock_abi() {
 Result<int> landlock_restrict(const LandlockRules& rules) {
   const int abi = landlock_abi();
   if (abi == 0) return fail(Errc::unsupported, "the kernel has no Landlock");
-  const RulesetAttr attr = attr_for(abi);
+  RulesetAttr attr = attr_for(abi);
+  if (rules.tcp == LandlockTcp::allowed) attr.handled_access_net = 0;
   const Fd ruleset(
       static_cast<int>(syscall(SYS_landlock_create_ruleset, &attr, attr_size(abi), 0)));
   if (!ruleset) return fail(error_of("landlock_create_ruleset"));

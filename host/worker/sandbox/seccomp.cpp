@@ -46,6 +46,9 @@ constexpr const char* kDeniedOne[] = {
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
     "setfsgid", "capset", "personality"};
 
+// Denied with those above where no socket is needed.
+constexpr const char* kSocketsTwo[] = {"socket", "connect", "bind", "listen"};
+
 // Their first argument is the process, 0 for oneself: allowed for oneself only.
 constexpr const char* kSelfOnlyTwo[] = {"prlimit64", "sched_setaffinity", "sched_setattr",
                                         "sched_setparam", "sched_setscheduler"};
@@ -59,10 +62,6 @@ constexpr const char* kDeniedTwo[] = {"fork",
                                       "vfork",
                                       "memfd_create",
                                       "memfd_secret",
-                                      "socket",
-                                      "connect",
-                                      "bind",
-                                      "listen",
                                       "tkill",
                                       "rt_sigqueueinfo",
                                       "rt_tgsigqueueinfo",
@@ -134,48 +133,78 @@ scmp_arg_cmp has_bit(unsigned argument, std::uint64_t bit) {
   return {argument, SCMP_CMP_MASKED_EQ, bit, bit};
 }
 
-}  // namespace
+// Of an argument that the kernel takes as an int: whatever stands above it does not help.
+scmp_arg_cmp is_int(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_MASKED_EQ, 0xffffffffu, value};
+}
 
-Result<std::vector<sock_filter>> filter_one() {
-  Builder rules;
+// What stage one denies, sockets excepted.
+void deny_everywhere(Builder& rules) {
   for (const char* call : kDeniedOne) rules.deny(call);
   // glibc falls back to clone, whose flags can be looked at; EPERM would break threads.
   rules.deny("clone3", ENOSYS);
   for (std::uint64_t flag : kNamespaceFlags) {
     rules.deny_when(SCMP_SYS(clone), has_bit(0, flag));
   }
-  rules.deny_when(SCMP_SYS(socket), {0, SCMP_CMP_NE, AF_UNIX, 0});
   rules.deny_when(SCMP_SYS(socketpair), {0, SCMP_CMP_NE, AF_UNIX, 0});
   // Typing into a terminal one may still hold.
-  rules.deny_when(SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCSTI});
-  rules.deny_when(SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, TIOCLINUX});
+  rules.deny_when(SCMP_SYS(ioctl), is_int(1, TIOCSTI));
+  rules.deny_when(SCMP_SYS(ioctl), is_int(1, TIOCLINUX));
+}
+
+// No new process, and none that is there already.
+void deny_reaching_others(Builder& rules, std::uint32_t own_pid) {
+  // Threads, yes; processes, no.
+  rules.deny_when(SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0});
+  for (const char* call : kSelfOnlyTwo) {
+    rules.deny_when(seccomp_syscall_resolve_name(call), {0, SCMP_CMP_NE, 0, 0});
+  }
+  for (const std::uint64_t command : kSignalOwnerFcntls) {
+    rules.deny_when(SCMP_SYS(fcntl), is_int(1, command));
+  }
+  for (const std::uint64_t request : kSignalOwnerIoctls) {
+    rules.deny_when(SCMP_SYS(ioctl), is_int(1, request));
+  }
+  // abort() and raise() keep working; nobody else can be signalled.
+  rules.deny_when(SCMP_SYS(kill), {0, SCMP_CMP_NE, own_pid, 0});
+  rules.deny_when(SCMP_SYS(tgkill), {0, SCMP_CMP_NE, own_pid, 0});
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> filter_one() {
+  Builder rules;
+  deny_everywhere(rules);
+  rules.deny_when(SCMP_SYS(socket), {0, SCMP_CMP_NE, AF_UNIX, 0});
   return rules.finish();
 }
 
 Result<std::vector<sock_filter>> filter_two() {
   Builder rules;
   for (const char* call : kDeniedTwo) rules.deny(call);
-  // Threads, yes; processes, no.
-  rules.deny_when(SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0});
+  for (const char* call : kSocketsTwo) rules.deny(call);
+  deny_reaching_others(rules, kPidPlaceholder);
   rules.deny_when(SCMP_SYS(mmap), has_bit(2, PROT_EXEC));
   rules.deny_when(SCMP_SYS(mprotect), has_bit(2, PROT_EXEC));
   rules.deny_when(SCMP_SYS(pkey_mprotect), has_bit(2, PROT_EXEC));
   rules.deny_when(SCMP_SYS(shmat), has_bit(2, SHM_EXEC));
-  rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_DUMPABLE, 0});
-  rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_MM, 0});
-  rules.deny_when(SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_PTRACER, 0});
-  for (const char* call : kSelfOnlyTwo) {
-    rules.deny_when(seccomp_syscall_resolve_name(call), {0, SCMP_CMP_NE, 0, 0});
+  rules.deny_when(SCMP_SYS(prctl), is_int(0, PR_SET_DUMPABLE));
+  rules.deny_when(SCMP_SYS(prctl), is_int(0, PR_SET_MM));
+  rules.deny_when(SCMP_SYS(prctl), is_int(0, PR_SET_PTRACER));
+  return rules.finish();
+}
+
+Result<std::vector<sock_filter>> filter_network(std::uint32_t own_pid) {
+  Builder rules;
+  deny_everywhere(rules);
+  for (const char* call : kDeniedTwo) rules.deny(call);
+  deny_reaching_others(rules, own_pid);
+  for (int family = 0; family <= AF_MAX; ++family) {
+    const bool kept =
+        family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK;
+    if (kept) continue;
+    rules.deny_when(SCMP_SYS(socket), is_int(0, static_cast<std::uint64_t>(family)));
   }
-  for (const std::uint64_t command : kSignalOwnerFcntls) {
-    rules.deny_when(SCMP_SYS(fcntl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, command});
-  }
-  for (const std::uint64_t request : kSignalOwnerIoctls) {
-    rules.deny_when(SCMP_SYS(ioctl), {1, SCMP_CMP_MASKED_EQ, 0xffffffffu, request});
-  }
-  // abort() and raise() keep working; nobody else can be signalled.
-  rules.deny_when(SCMP_SYS(kill), {0, SCMP_CMP_NE, kPidPlaceholder, 0});
-  rules.deny_when(SCMP_SYS(tgkill), {0, SCMP_CMP_NE, kPidPlaceholder, 0});
   return rules.finish();
 }
 

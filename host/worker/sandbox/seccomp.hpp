@@ -16,6 +16,11 @@ inline constexpr std::uint32_t kPidPlaceholder = 0x5a5ec0de;
 Result<std::vector<sock_filter>> filter_one();
 Result<std::vector<sock_filter>> filter_two();
 
+// For a process that has the network and no plugin: what filter_one() denies but sockets of the
+// Internet and netlink (getaddrinfo asks which addresses this host has), no process but threads,
+// no signal but to `own_pid`.
+Result<std::vector<sock_filter>> filter_network(std::uint32_t own_pid);
+
 // Needs no_new_privs. Allocates nothing.
 Status install_filter(const sock_filter* filter, std::size_t count);
 

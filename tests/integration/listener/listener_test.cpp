@@ -342,7 +342,22 @@ TEST_F(ListenerTest, TenThousandGarbageConnectionsDoNotHurt) {
   open(second);
 }
 
-TEST_F(ListenerTest, DialsByName) {
+TEST_F(ListenerTest, RunsWithoutThePowersOfItsStarter) {
+  const auto text = read_text_file("/proc/" + std::to_string(node.pid()) + "/status", 64 * 1024);
+  ASSERT_TRUE(text);
+  const auto has = [&](const std::string& line) {
+    return text->find("\n" + line + "\n") != std::string::npos;
+  };
+  EXPECT_TRUE(has("NoNewPrivs:\t1"));
+  EXPECT_TRUE(has("Seccomp:\t2"));
+  if (::geteuid() != 0) GTEST_SKIP() << "not root: there is no other user to become";
+  EXPECT_TRUE(has("Uid:\t65533\t65533\t65533\t65533"));
+  EXPECT_TRUE(has("CapPrm:\t0000000000000400"));  // ports below 1024
+  EXPECT_TRUE(has("CapEff:\t0000000000000400"));
+  EXPECT_TRUE(has("CapBnd:\t0000000000000400"));
+}
+
+TEST_F(ListenerTest, DialsByNameInsideItsBox) {
   boost::asio::io_context io;
   auto target = std::move(*net::Listener::bind(io.get_executor(), {"127.0.0.1", 0}));
   boost::json::object body;
