@@ -223,12 +223,10 @@ class SessionWorker final : private AgentLink, private HubListener {
     json::object event = {{"op", "event"},
                           {"session", start_.session_id},
                           {"kind", person.kind},
-                          {"user_id", person.user_id},
-                          {"user_name", person.user_name},
-                          {"previous_user_name", nullptr},
-                          {"mode", name(person.mode)},
+                          {"attach_id", person.attach_id},
+                          {"previous_attach_id", nullptr},
                           {"at", now_text()}};
-    if (!person.previous_user_name.empty()) event["previous_user_name"] = person.previous_user_name;
+    if (!person.previous_attach_id.empty()) event["previous_attach_id"] = person.previous_attach_id;
     server_.send_event(std::move(event));
   }
 

@@ -157,6 +157,7 @@ std::string Agent::metrics() const {
   counter("secrets_resolved", c.secrets_resolved);
   counter("secrets_refused", c.secrets_refused);
   counter("requests_refused", c.requests_refused);
+  counter("events_unfounded", c.events_unfounded);
   counter("events_kept", c.events_kept);
   counter("events_sent", c.events_sent);
   counter("events_dropped", events_.dropped());

@@ -147,6 +147,7 @@ net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims c
   record.digest = (*zygote)->spec().digest();
   record.organization = resource.organization_id;
   record.session = claims.session;
+  record.opened_unix_s = to_unix_seconds(RealClock().now());
   record.resource = resource.resource_id;
   record.zygote = (*zygote)->name();
   record.product = (*zygote)->spec().release.manifest.product;

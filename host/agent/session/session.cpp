@@ -9,6 +9,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
+#include "host/agent/session/worker_word.hpp"
 
 namespace rap::agent {
 namespace {
@@ -21,6 +22,8 @@ constexpr net::milliseconds kAttachTimeout{5'000};
 constexpr net::milliseconds kCloseTimeout{5'000};
 constexpr std::int64_t kDialMsMax = 30'000;
 constexpr int kReconnectTries = 5;
+// After a hello events come that were kept while nobody listened.
+constexpr std::chrono::seconds kKeptEventsTime{60};
 
 std::string now_text() {
   return to_rfc3339(RealClock().now());
@@ -39,6 +42,7 @@ Session::Session(Context& context, SessionEvents& events, Powers powers, Instanc
       process_(context, std::move(record),
                [this](ipc::Message message) { on_message(std::move(message)); }) {
   report_.session_id = process_.record().session;
+  heard_until_ = from_unix_seconds(process_.record().opened_unix_s);
 }
 
 Session::~Session() = default;
@@ -48,6 +52,7 @@ Result<Fd> Session::prepare() {
 }
 
 net::Task<Status> Session::connect() {
+  connected_at_ = std::chrono::steady_clock::now();
   auto hello = co_await process_.connect(kHelloTimeout);
   if (!hello) co_return fail(hello.error(), "session worker");
   // What is true is what the worker says, not what was last heard.
@@ -63,10 +68,13 @@ net::Task<Status> Session::connect() {
     for (const json::value& item : **attachments) {
       if (!item.is_object()) continue;
       const json::object& attachment = item.get_object();
-      if (json_string_or_none(attachment, "mode") == "view") {
+      const AttachedPerson* person =
+          find_person(record().people, json_string_or_none(attachment, "attach_id").value_or(""));
+      if (person == nullptr) continue;
+      if (person->mode == "view") {
         ++report_.viewers;
       } else {
-        report_.controller = json_string_or_none(attachment, "user_name").value_or("");
+        report_.controller = person->user_name;
       }
     }
   }
@@ -76,6 +84,7 @@ net::Task<Status> Session::connect() {
 net::Task<Status> Session::open(Fd pidfd, json::object open_request) {
   Status started = process_.started(std::move(pidfd));
   if (!started) co_return started;
+  connected_at_ = std::chrono::steady_clock::now();
   auto hello = co_await process_.connect(kHelloTimeout);
   if (!hello) co_return fail(hello.error(), "session worker");
   std::vector<Fd> none;
@@ -107,6 +116,7 @@ net::Task<void> Session::watch(std::shared_ptr<Session> self) {
       failures = 0;
     }
     co_await s.process_.disconnected().wait();
+    s.heard_until_ = RealClock().now();
     co_await s.process_.ends_soon();
   }
   // The zygote's word about how it ended follows within moments.
@@ -134,6 +144,14 @@ void Session::report_lost() {
 }
 
 net::Task<Status> Session::attach(json::object attach_request, Fd stream) {
+  // Noted first: its events may come before the answer, or to the next agent.
+  AttachedPerson person{json_string_or_none(attach_request, "attach_id").value_or(""),
+                        json_string_or_none(attach_request, "user_id").value_or(""),
+                        json_string_or_none(attach_request, "user_name").value_or(""),
+                        json_string_or_none(attach_request, "mode").value_or("")};
+  AttachedPeople people = record().people;
+  add_person(people, std::move(person));
+  if (Status noted = process_.note_people(std::move(people)); !noted) co_return noted;
   std::vector<Fd> fds;
   fds.push_back(std::move(stream));
   auto answer = co_await process_.call(attach_request, std::move(fds), kAttachTimeout);
@@ -178,18 +196,46 @@ void Session::on_message(ipc::Message message) {
   if (message.id) process_.refuse(*message.id, Error{Errc::unsupported, message.op});
 }
 
-void Session::keep_and_ack(const ipc::Message& message, json::object event) {
+void Session::keep_and_ack(const ipc::Message& message, json::object event,
+                           std::function<void(Session&)> then) {
   const auto seq = json_int_or_none(*message.body, "event_seq");
   if (!seq) return;
   event["event_id"] = event_id_of(report_.session_id, record().nonce, *seq);
   event["session_id"] = report_.session_id;
-  std::string at = text_of(message, "at");
-  event["at"] = at.empty() ? now_text() : std::move(at);
+  const SystemTime now = RealClock().now();
+  const bool fresh = std::chrono::steady_clock::now() - connected_at_ < kKeptEventsTime;
+  event["at"] = event_time(text_of(message, "at"), fresh ? heard_until_ : now, now);
   // Not durable, not acknowledged. The session may be over when the disk takes it.
-  auto kept = [weak = weak_from_this(), seq = *seq] {
-    if (const auto self = weak.lock()) self->process_.ack(seq);
+  auto kept = [weak = weak_from_this(), seq = *seq, then = std::move(then)] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    if (then) then(*self);
+    self->process_.ack(seq);
   };
   (void)events_.keep(event, std::move(kept));
+}
+
+// Its acknowledgement would be one for every earlier event too.
+void Session::drop(const ipc::Message& message) {
+  const auto seq = json_int_or_none(*message.body, "event_seq");
+  if (seq && events_.disk_trouble().empty()) process_.ack(*seq);
+}
+
+void Session::settle(const std::string& kind, const std::string& attach_id,
+                     const std::string& previous) {
+  AttachedPeople people = record().people;
+  if (kind == "detached" || kind == "view_left") {
+    remove_person(people, attach_id);
+  } else {
+    mark_present(people, attach_id);
+  }
+  // Nothing more is told of somebody whose place was taken.
+  if (kind == "taken_over") remove_person(people, previous);
+  if (people == record().people) return;
+  if (Status noted = process_.note_people(std::move(people)); !noted) {
+    log::warn("session record not written",
+              {{"session", report_.session_id}, {"detail", noted.error().text()}});
+  }
 }
 
 void Session::on_state(const ipc::Message& message) {
@@ -212,25 +258,27 @@ void Session::on_state(const ipc::Message& message) {
 
 void Session::on_event(const ipc::Message& message) {
   const std::string kind = text_of(message, "kind");
-  const std::string user_name = text_of(message, "user_name").substr(0, 256);
+  const std::string attach_id = text_of(message, "attach_id");
+  const std::string previous = text_of(message, "previous_attach_id");
+  auto event = person_event(record().people, kind, attach_id, previous);
+  if (!event) {
+    // Also one that is told again, whose person has left since.
+    ++context_.counters.events_unfounded;
+    return drop(message);
+  }
   if (kind == "attached" || kind == "taken_over") {
-    report_.controller = user_name;
+    report_.controller = find_person(record().people, attach_id)->user_name;
   } else if (kind == "detached") {
     report_.controller.clear();
   } else if (kind == "view_joined") {
     ++report_.viewers;
   } else if (kind == "view_left") {
     report_.viewers = std::max(0, report_.viewers - 1);
-  } else {
-    return;
   }
-  json::object event{{"kind", kind}, {"user_name", user_name}};
-  for (const char* key : {"user_id", "previous_user_name", "mode"}) {
-    if (const auto value = json_string_or_none(*message.body, key); value && !value->empty()) {
-      event[key] = value->substr(0, 256);
-    }
-  }
-  keep_and_ack(message, std::move(event));
+  auto then = [kind, attach_id, previous](Session& self) {
+    self.settle(kind, attach_id, previous);
+  };
+  keep_and_ack(message, std::move(*event), std::move(then));
 }
 
 net::Task<void> Session::stream_open(std::shared_ptr<Session> self, ipc::Message message) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.hpp"
 #include "host/agent/session/events.hpp"
 #include "host/agent/supervise/process.hpp"
 
@@ -69,7 +70,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void on_message(ipc::Message message);
   void on_state(const ipc::Message& message);
   void on_event(const ipc::Message& message);
-  void keep_and_ack(const ipc::Message& message, boost::json::object event);
+  // `then` follows when the event is durable.
+  void keep_and_ack(const ipc::Message& message, boost::json::object event,
+                    std::function<void(Session&)> then = {});
+  void drop(const ipc::Message& message);
+  void settle(const std::string& kind, const std::string& attach_id, const std::string& previous);
   void report_lost();
   static net::Task<void> stream_open(std::shared_ptr<Session> self, ipc::Message message);
   static net::Task<void> secret_resolve(std::shared_ptr<Session> self, ipc::Message message);
@@ -80,6 +85,9 @@ class Session : public std::enable_shared_from_this<Session> {
   SessionReport report_;
   ExitInfo exit_;
   LineLimiter lines_;
+  // The worker was heard until then: what it kept for the next connection is not older.
+  SystemTime heard_until_;
+  std::chrono::steady_clock::time_point connected_at_;
   bool ended_ = false;  // the worker reported closed or failed
   Process process_;
 };

@@ -15,7 +15,8 @@ namespace {
 namespace json = boost::json;
 namespace fs = std::filesystem;
 
-constexpr std::size_t kRecordBytesMax = 16 * 1024;
+// 64 people with names of 256 characters, each of them escaped.
+constexpr std::size_t kRecordBytesMax = 256 * 1024;
 constexpr std::string_view kKindNames[] = {"zygote", "session", "listener"};
 
 struct Member {
@@ -62,6 +63,19 @@ Result<InstanceRecord> parse_instance_record(std::string_view text) {
   }
   // Records of the previous release have none.
   out.assignment = json_string_or_none(object, "assignment").value_or("");
+  out.opened_unix_s = json_int_or_none(object, "opened_unix_s").value_or(0);
+  if (auto people = json_array(object, "people")) {
+    for (const json::value& item : **people) {
+      if (!item.is_object()) return fail(Errc::malformed, "people");
+      const json::object& entry = item.get_object();
+      const auto present = json_bool(entry, "present");
+      add_person(out.people,
+                 {json_string_or_none(entry, "attach_id").value_or(""),
+                  json_string_or_none(entry, "user_id").value_or(""),
+                  json_string_or_none(entry, "user_name").value_or(""),
+                  json_string_or_none(entry, "mode").value_or(""), present && *present});
+    }
+  }
   if (!is_instance_name(out.name)) return fail(Errc::malformed, "name");
   if (out.nonce.size() != 32) return fail(Errc::malformed, "nonce");
   auto kind = json_string(object, "kind");
@@ -85,6 +99,16 @@ std::string serialize(const InstanceRecord& record) {
                    {"start_time", static_cast<std::int64_t>(record.start_time)}};
   for (const Member& member : kMembers) out[member.name] = record.*member.value;
   out["assignment"] = record.assignment;
+  out["opened_unix_s"] = record.opened_unix_s;
+  json::array people;
+  for (const AttachedPerson& person : record.people) {
+    people.push_back(json::object{{"attach_id", person.attach_id},
+                                  {"user_id", person.user_id},
+                                  {"user_name", person.user_name},
+                                  {"mode", person.mode},
+                                  {"present", person.present}});
+  }
+  out["people"] = std::move(people);
   return json::serialize(out) + "\n";
 }
 

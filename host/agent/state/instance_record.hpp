@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "host/agent/state/attached_person.hpp"
 
 namespace rap::agent {
 
@@ -30,7 +31,9 @@ struct InstanceRecord {
   std::string product;       // zygotes and sessions
   std::string version;
   std::string adapter;
-  std::string assignment;  // workloads only: the role assignment it runs for
+  std::string assignment;          // workloads only: the role assignment it runs for
+  std::int64_t opened_unix_s = 0;  // sessions only
+  AttachedPeople people;           // sessions only
 
   bool operator==(const InstanceRecord&) const = default;
 };

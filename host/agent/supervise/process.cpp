@@ -207,6 +207,12 @@ void Process::ack(std::int64_t event_seq) {
   if (client_) client_->ack(event_seq);
 }
 
+Status Process::note_people(AttachedPeople people) {
+  record_.people = std::move(people);
+  // Without a process there is no record any more, and none is to come back.
+  return running() ? context_.records.write(record_) : Status();
+}
+
 bool Process::connected() const {
   return client_ != nullptr && client_->open();
 }

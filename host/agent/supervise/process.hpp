@@ -58,6 +58,8 @@ class Process {
   void ack(std::int64_t event_seq);
 
   const InstanceRecord& record() const { return record_; }
+  // Also for the next agent, when it succeeds.
+  Status note_people(AttachedPeople people);
   bool connected() const;
   bool running() const { return static_cast<bool>(pidfd_) && !exited_.is_set(); }
   // Set when the process has ended; exit_info() then tells how.

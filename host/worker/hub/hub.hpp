@@ -38,12 +38,11 @@ class RemoteSession {
   virtual void writable() = 0;
 };
 
-// What the agent is told of.
+// What the agent is told of; who that is it knows itself.
 struct PersonEvent {
   std::string kind;  // attached, detached, taken_over, view_joined, view_left
-  std::string user_id, user_name;
-  std::string previous_user_name;  // of taken_over
-  AttachMode mode = AttachMode::view;
+  std::string attach_id;
+  std::string previous_attach_id;  // of taken_over
 };
 class HubListener {
  public:
@@ -124,7 +123,7 @@ class Hub final : private AttachmentOwner {
   void set_state(SessionState state, const std::string& detail);
   void end_session(SessionState state, const std::string& reason, const std::string& detail);
   void tell_all(const frames::HubMessage& message, const Attachment* except);
-  void tell_person(const char* kind, const Attachment& who, const std::string& previous);
+  void tell_person(const char* kind, const Attachment& who, const Attachment* previous = nullptr);
   void set_size(std::uint32_t cols, std::uint32_t rows);
   void sweep();
   void sweep_soon();

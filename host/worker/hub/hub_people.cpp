@@ -53,7 +53,7 @@ void Hub::admit(Attachment& fresh) {
 void Hub::admit_viewer(Attachment& fresh) {
   welcome(fresh);
   if (const rap_result shown = show(fresh, nullptr); shown < 0) return refuse(fresh, shown);
-  tell_person("view_joined", fresh, "");
+  tell_person("view_joined", fresh);
 }
 
 void Hub::admit_controller(Attachment& fresh) {
@@ -67,15 +67,13 @@ void Hub::admit_controller(Attachment& fresh) {
     return refuse(fresh, shown);
   }
   const std::string at = now_text();
-  std::string previous;
   if (old != nullptr) {
-    previous = old->request().user_name;
     member_of(*old)->shown = false;
     old->clear_data();
     old->finish(frames::TakenOver{fresh.request().user_name, at});
   }
   tell_all(frames::ControllerChanged{fresh.request().user_name, at}, &fresh);
-  tell_person(old != nullptr ? "taken_over" : "attached", fresh, previous);
+  tell_person(old != nullptr ? "taken_over" : "attached", fresh, old);
   set_state(SessionState::active, "");
   unblock();  // the one who did not read may be the one who left
 }
@@ -109,7 +107,7 @@ void Hub::leave(Attachment& who, bool tell) {
   if (!shown || over()) return;
   (void)remote_.detach(who.number());
   if (!tell) return;
-  tell_person(controlled ? "detached" : "view_left", who, "");
+  tell_person(controlled ? "detached" : "view_left", who);
   if (!controlled) return;
   tell_all(frames::ControllerChanged{std::nullopt, now_text()}, &who);
   set_state(SessionState::detached, "");
@@ -131,13 +129,11 @@ void Hub::tell_all(const frames::HubMessage& message, const Attachment* except) 
   }
 }
 
-void Hub::tell_person(const char* kind, const Attachment& who, const std::string& previous) {
+void Hub::tell_person(const char* kind, const Attachment& who, const Attachment* previous) {
   PersonEvent event;
   event.kind = kind;
-  event.user_id = who.request().user_id;
-  event.user_name = who.request().user_name;
-  event.previous_user_name = previous;
-  event.mode = who.request().mode;
+  event.attach_id = who.request().attach_id;
+  if (previous != nullptr) event.previous_attach_id = previous->request().attach_id;
   listener_.on_person(event);
 }
 

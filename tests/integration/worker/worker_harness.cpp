@@ -180,7 +180,7 @@ Result<TestClient> TestWorker::attach(TestSession& session, const char* mode,
   Fd mine(ends[0]);
   const Fd theirs(ends[1]);
   json::object body = {{"op", "attach"},
-                       {"attach_id", new_id_text("att_")},
+                       {"attach_id", "att_" + user},
                        {"mode", mode},
                        {"user_id", "usr_" + user},
                        {"user_name", user}};

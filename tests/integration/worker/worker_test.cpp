@@ -128,8 +128,8 @@ TEST(Worker, TakeoverTellsTheOldControllerWhoAndEndsItsStream) {
   bool seen = false;
   while (auto event = TestWorker::event(*session.agent, "event", 2000)) {
     if (*json_string(*event, "kind") != "taken_over") continue;
-    EXPECT_EQ(*json_string(*event, "user_name"), "Grace");
-    EXPECT_EQ(*json_string(*event, "previous_user_name"), "Ada");
+    EXPECT_EQ(*json_string(*event, "attach_id"), "att_Grace");
+    EXPECT_EQ(*json_string(*event, "previous_attach_id"), "att_Ada");
     seen = true;
     break;
   }

@@ -9,6 +9,7 @@
 #include "host/agent/control/join_token.hpp"
 #include "host/agent/run/node_events.hpp"
 #include "host/agent/session/broker.hpp"
+#include "host/agent/session/worker_word.hpp"
 #include "host/agent/supervise/log_capture.hpp"
 #include "host/agent/supervise/workloads.hpp"
 
@@ -54,6 +55,40 @@ TEST(LineLimiter, KeepsSoManyASecondAndCountsTheRest) {
 }
 
 namespace json = boost::json;
+
+TEST(WorkerWord, NamesOnlyThoseWhoAreThere) {
+  const AttachedPeople people{{"att_1", "usr_a", "ada", "control"},
+                              {"att_2", "usr_g", "grace", "control"},
+                              {"att_3", "usr_v", "val", "view"}};
+  const auto attached = person_event(people, "attached", "att_1", "");
+  ASSERT_TRUE(attached);
+  EXPECT_EQ(json::serialize(*attached),
+            R"({"kind":"attached","user_id":"usr_a","user_name":"ada","mode":"control"})");
+  const auto taken = person_event(people, "taken_over", "att_2", "att_1");
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->at("previous_user_name"), "ada");
+  EXPECT_TRUE(person_event(people, "view_left", "att_3", ""));
+  EXPECT_FALSE(person_event(people, "attached", "att_9", "")) << "nobody";
+  EXPECT_FALSE(person_event(people, "attached", "", ""));
+  EXPECT_FALSE(person_event(people, "attached", "att_3", "")) << "a viewer";
+  EXPECT_FALSE(person_event(people, "view_joined", "att_1", "")) << "who controls";
+  EXPECT_FALSE(person_event(people, "session_opened", "att_1", "")) << "no event of a person";
+}
+
+TEST(WorkerWord, ATimeIsNearTheTruth) {
+  const SystemTime now = from_unix_seconds(1'700'000'000);
+  const auto at = [&](std::int64_t offset) {
+    return to_rfc3339(now + std::chrono::seconds(offset));
+  };
+  EXPECT_EQ(event_time(at(-59), now, now), at(-59));
+  EXPECT_EQ(event_time(at(59), now, now), at(59));
+  for (const std::string& bad :
+       {at(-61), at(61), at(-400'000'000), std::string("soon"), std::string()}) {
+    EXPECT_EQ(event_time(bad, now, now), at(0)) << bad;
+  }
+  // What happened while no agent was there.
+  EXPECT_EQ(event_time(at(-3'600), now - std::chrono::hours(2), now), at(-3'600));
+}
 
 const std::string kSecret = to_base64url(Bytes(32, 7));
 const std::string kPin = to_base64url(Bytes(32, 9));

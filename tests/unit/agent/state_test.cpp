@@ -248,9 +248,31 @@ InstanceRecord record() {
 }
 
 TEST(InstanceRecord, RoundTrip) {
-  auto back = parse_instance_record(serialize(record()));
-  ASSERT_TRUE(back) << back.error().text();
-  EXPECT_EQ(*back, record());
+  InstanceRecord full = record();
+  full.opened_unix_s = 1'700'000'000;
+  for (std::size_t i = 0; i < kAttachedPeopleMax; ++i) {
+    full.people.push_back({"att_" + std::to_string(i), std::string(256, 'u'),
+                           std::string(256, '\x01'), "view", i % 2 == 0});
+  }
+  for (const InstanceRecord& each : {record(), full}) {
+    auto back = parse_instance_record(serialize(each));
+    ASSERT_TRUE(back) << back.error().text();
+    EXPECT_EQ(*back, each);
+  }
+}
+
+TEST(AttachedPeople, WhoIsPresentIsNotPushedOut) {
+  AttachedPeople people;
+  for (int n = 0; n < 1'000; ++n) {
+    add_person(people, {"att_" + std::to_string(n), "u", "name", "view"});
+    if (n < 3) mark_present(people, "att_" + std::to_string(n));
+  }
+  EXPECT_EQ(people.size(), kAttachedPeopleMax);
+  EXPECT_NE(find_person(people, "att_1"), nullptr);
+  EXPECT_NE(find_person(people, "att_999"), nullptr);
+  EXPECT_EQ(find_person(people, "att_3"), nullptr);
+  remove_person(people, "att_1");
+  EXPECT_EQ(find_person(people, "att_1"), nullptr);
 }
 
 TEST(InstanceRecord, AReusedPidIsNotTheProcess) {

@@ -168,8 +168,8 @@ class HubRig final : private HubListener {
     told_.push_back(std::string(name(state)) + (detail.empty() ? "" : ": " + detail));
   }
   void on_person(const PersonEvent& event) override {
-    told_.push_back(event.kind + " " + event.user_name +
-                    (event.previous_user_name.empty() ? "" : " from " + event.previous_user_name));
+    told_.push_back(event.kind + " " + event.attach_id +
+                    (event.previous_attach_id.empty() ? "" : " from " + event.previous_attach_id));
   }
   void on_drained() override { told_.push_back("drained"); }
 

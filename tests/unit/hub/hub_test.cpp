@@ -30,7 +30,7 @@ TEST(Hub, WelcomesThenPaintsThenFlows) {
   client.send_input("ls\n");
   EXPECT_TRUE(rig.eventually([&](Hub&) { return rig.remote.typed == "ls\n"; }));
   EXPECT_EQ(rig.calls(), (Strings{"resize 100x30", "attach control 1"}));
-  EXPECT_EQ(rig.told(), (Strings{"detached", "attached Ada", "active"}));
+  EXPECT_EQ(rig.told(), (Strings{"detached", "attached att_Ada", "active"}));
 }
 
 TEST(Hub, NobodyAttachedSwallowsOutput) {
@@ -94,8 +94,8 @@ TEST(Hub, TakeoverIsOneCallAndNoNewSession) {
   EXPECT_TRUE(val.wait_output("after"));
   EXPECT_EQ(val.output(), "[picture]after");  // the new controller's picture was not painted here
   EXPECT_EQ(rig.calls(), (Strings{"attach control 1", "attach view 2", "takeover 1 3"}));
-  EXPECT_EQ(rig.told(), (Strings{"detached", "attached Ada", "active", "view_joined Val",
-                                 "taken_over Grace from Ada"}));
+  EXPECT_EQ(rig.told(), (Strings{"detached", "attached att_Ada", "active", "view_joined att_Val",
+                                 "taken_over att_Grace from att_Ada"}));
 }
 
 TEST(Hub, DetachLeavesTheSessionAlone) {
@@ -320,7 +320,7 @@ TEST(Hub, AClientThatHangsUpWhileItsInputIsHeldIsNoticed) {
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   ada.close();
   EXPECT_TRUE(rig.eventually([](Hub& hub) { return hub.attachments().empty(); }));
-  EXPECT_TRUE(contains(rig.told(), "detached Ada"));
+  EXPECT_TRUE(contains(rig.told(), "detached att_Ada"));
 }
 
 TEST(Hub, HelloHasFiveSeconds) {
