@@ -110,6 +110,9 @@ int run_command(const Config& config) {
   }
   auto lock = lock_state(state);
   if (!lock) return report_failure(lock.error(), Output::text);
+  if (const int removed = remove_temporary_files(state, run); removed > 0) {
+    log::info("half-written files removed", {{"count", removed}});
+  }
   auto fence = next_fence(run.fence());
   if (!fence) return report_failure(fence.error(), Output::text);
   auto outbox = Outbox::open(state.outbox(), static_cast<std::size_t>(config.outbox_events_max));

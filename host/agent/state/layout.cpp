@@ -62,6 +62,29 @@ void remove_other_workload_directories(const StateLayout& state,
   }
 }
 
+int remove_temporary_files(const StateLayout& state, const RunLayout& run) {
+  constexpr std::size_t kSuffix = 7;  // ".XXXXXX"
+  std::vector<fs::path> found;
+  std::error_code ec;
+  for (const fs::path& root : {state.root, run.root}) {
+    for (fs::recursive_directory_iterator it(root, ec), end; !ec && it != end; it.increment(ec)) {
+      const fs::path& path = it->path();
+      if (path == state.workloads()) {
+        it.disable_recursion_pending();
+        continue;
+      }
+      const std::string name = path.filename().string();
+      const bool temporary =
+          name.size() > kSuffix + 1 && name.front() == '.' && name[name.size() - kSuffix] == '.';
+      std::error_code unknown;
+      if (temporary && fs::is_regular_file(it->symlink_status(unknown))) found.push_back(path);
+    }
+  }
+  int removed = 0;
+  for (const fs::path& path : found) removed += fs::remove(path, ec);
+  return removed;
+}
+
 Result<Fd> lock_state(const StateLayout& state) {
   Fd fd(::open(state.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return fail(Errc::forbidden, state.lock().string() + ": " + errno_text(errno));

@@ -56,6 +56,11 @@ void remove_other_workload_directories(const StateLayout& state,
 // Creates the directories (0700) of both; fails with the system's words.
 Status make_directories(const StateLayout& state, const RunLayout& run);
 
+// Removes what a killed agent left half written: files that were to get their name when they are
+// whole (write_file_atomic, download_target: ".NAME.XXXXXX"), below both roots but not among what
+// workloads keep. Only while the state is locked. Returns how many there were.
+int remove_temporary_files(const StateLayout& state, const RunLayout& run);
+
 // Held for the life of a process that changes the state. `conflict` when another holds it.
 Result<Fd> lock_state(const StateLayout& state);
 

@@ -318,6 +318,28 @@ TEST(InstanceRecord, HostileRecords) {
   }
 }
 
+TEST(StateLayout, WhatAKilledAgentLeftHalfWrittenGoes) {
+  TempDir dir;
+  const StateLayout state{dir.path() / "s"};
+  const RunLayout run{dir.path() / "r"};
+  const std::string digest(64, 'a');
+  const std::vector<std::string> half{"s/store/aa/." + digest + ".Xy12zA",
+                                      "s/tuf/release/.root.json.abcdef", "s/.floor.json.ABCDEF",
+                                      "r/instances/.s-1.json.qwerty"};
+  const std::vector<std::string> whole{"s/store/aa/" + digest,
+                                       "s/tuf/release/root.json",
+                                       "s/floor.json",
+                                       "s/.hidden",
+                                       "s/workloads/rol_1/org_1/.theirs.abcdef",
+                                       "r/instances/s-1.json"};
+  for (const auto& name : half) dir.write(name, "x");
+  for (const auto& name : whole) dir.write(name, "x");
+  EXPECT_EQ(remove_temporary_files(state, run), 4);
+  for (const auto& name : half) EXPECT_FALSE(std::filesystem::exists(dir.path() / name)) << name;
+  for (const auto& name : whole) EXPECT_TRUE(std::filesystem::exists(dir.path() / name)) << name;
+  EXPECT_EQ(remove_temporary_files(state, run), 0);
+}
+
 TEST(Fence, AlwaysGrows) {
   TempDir dir;
   const auto path = dir.path() / "fence";
