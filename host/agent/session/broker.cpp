@@ -47,9 +47,14 @@ Result<StreamClaims> parse_stream_claims(const json::object& claims) {
   return out;
 }
 
-Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied) {
+Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied, SystemTime now) {
   if (applied.membership.status != NodeStatus::active) {
     return fail(Errc::forbidden, "this node is not active in its cluster");
+  }
+  // Whoever lost a right meanwhile may still hold a key that signs leases.
+  if (applied.director_expires <= now) {
+    return fail(Errc::unavailable, "this node has not heard from its control plane since before " +
+                                       to_rfc3339(applied.director_expires));
   }
   const auto found = applied.access.resources.find(claims.resource);
   if (found == applied.access.resources.end()) {
@@ -85,13 +90,13 @@ net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, Fd stream) {
   if (!claims) co_return fail(std::move(claims.error()));
   AppliedPtr applied = parts_.applied();
   if (applied == nullptr) co_return fail(Errc::unavailable, "this node has no snapshot yet");
-  auto resource = check_stream(*claims, *applied);
+  auto resource = check_stream(*claims, *applied, RealClock().now());
   if (!resource && resource.error().code == Errc::not_found) {
     // It may be newer than what this node knows: ask once.
     const bool reached = co_await parts_.refresh();
     if (reached) {
       applied = parts_.applied();
-      resource = check_stream(*claims, *applied);
+      resource = check_stream(*claims, *applied, RealClock().now());
     }
   }
   if (!resource) co_return fail(std::move(resource.error()));

@@ -27,8 +27,10 @@ struct StreamClaims {
 Result<StreamClaims> parse_stream_claims(const boost::json::object& claims);
 
 // May this stream reach that resource, by the snapshots? `not_found` when the resource is not
-// served here, `forbidden` when it is another organization's or the node is not active. Pure.
-Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied);
+// served here, `forbidden` when it is another organization's or the node is not active,
+// `unavailable` when the director's word has ended by `now`: a lease may then outlive the right to
+// it. Pure.
+Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied, SystemTime now);
 
 class SessionBroker {
  public:

@@ -158,6 +158,7 @@ class Supervision : public testing::Test {
 
     auto applied = std::make_shared<Applied>();
     applied->membership.status = NodeStatus::active;
+    applied->director_expires = RealClock().now() + 1h;
     RoleAssignment role;
     role.assignment_id = assignment_;
     role.role = role_;

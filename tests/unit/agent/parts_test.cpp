@@ -164,8 +164,11 @@ json::object claims() {
           {"verb", "open"}};
 }
 
+const SystemTime kNow = from_unix_seconds(1'700'000'000);
+
 Applied applied() {
   Applied out;
+  out.director_expires = kNow + std::chrono::hours(1);
   Resource resource;
   resource.resource_id = "res_1";
   resource.organization_id = "org_1";
@@ -197,15 +200,28 @@ TEST(StreamClaims, ReadAndRefused) {
 
 TEST(StreamCheck, OnlyTheOrganizationsOwnResources) {
   auto stream = parse_stream_claims(claims()).value();
-  EXPECT_TRUE(check_stream(stream, applied()));
+  EXPECT_TRUE(check_stream(stream, applied(), kNow));
   stream.organization = "org_2";
-  EXPECT_EQ(check_stream(stream, applied()).error().code, Errc::forbidden);
+  EXPECT_EQ(check_stream(stream, applied(), kNow).error().code, Errc::forbidden);
   stream.resource = "res_2";
-  EXPECT_EQ(check_stream(stream, applied()).error().code, Errc::not_found);
+  EXPECT_EQ(check_stream(stream, applied(), kNow).error().code, Errc::not_found);
   Applied disabled = applied();
   disabled.membership.status = NodeStatus::disabled;
-  EXPECT_EQ(check_stream(parse_stream_claims(claims()).value(), disabled).error().code,
+  EXPECT_EQ(check_stream(parse_stream_claims(claims()).value(), disabled, kNow).error().code,
             Errc::forbidden);
+}
+
+TEST(StreamCheck, NothingNewOnceTheDirectorsWordHasEnded) {
+  const auto stream = parse_stream_claims(claims()).value();
+  Applied old = applied();
+  old.director_expires = kNow + std::chrono::seconds(1);
+  EXPECT_TRUE(check_stream(stream, old, kNow));
+  old.director_expires = kNow;
+  const auto refused = check_stream(stream, old, kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unavailable);
+  EXPECT_EQ(refused.error().detail,
+            "this node has not heard from its control plane since before " + to_rfc3339(kNow));
 }
 
 Release release_for(const std::string& role, std::vector<std::string> needs) {
