@@ -68,6 +68,8 @@ class IpcServer {
             CallDone done);
 
   bool agent_connected() const { return agent_ != nullptr; }
+  // An agent has said hello, now or earlier.
+  bool greeted() const { return !nonce_.empty(); }
   bool all_acknowledged() const { return events_.empty(); }
 
  private:

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "base/net/event.hpp"
 #include "base/net/task_group.hpp"
@@ -16,7 +17,8 @@ class AgentLink {
   AgentLink(net::asio::any_io_executor executor, ipc::ServerOptions options,
             ipc::IpcServer::Handlers handlers);
 
-  // Serves the agent until cancelled.
+  // Serves the agent until cancelled. Ends the process when no agent says hello within 30 s: the
+  // one that started it ended before it had noted the pid, and no other will find it.
   net::Task<void> run();
 
   // Sends a request and waits for its answer; also across a restart of the agent, while `timeout`
@@ -27,8 +29,11 @@ class AgentLink {
   ipc::IpcServer& server() { return server_; }
 
  private:
+  void leave_unless_greeted();
+
   net::asio::any_io_executor executor_;
   ipc::IpcServer server_;
+  net::asio::steady_timer greeting_;
   net::asio::posix::stream_descriptor ready_;  // a copy of the server's descriptor
 };
 

@@ -26,7 +26,9 @@ constexpr auto kAckLimit = 2s;
 // After the end: clients that still take what was left; none of them may keep the process for ever.
 constexpr auto kDrainLimit = 30s;
 constexpr auto kAckPoll = 20ms;
-// A session process nobody opened anything in is a mistake of the agent.
+// A session process nobody opened anything in lost its agent between fork and `open`: no record
+// names its pid, so that no other agent comes. The agent itself gives up after 15 s.
+constexpr auto kOpenLimit = 15s;
 constexpr std::size_t kOptionsBytesMax = std::size_t{32} << 10;
 
 std::string now_text() {
@@ -59,6 +61,11 @@ class SessionWorker final : private AgentLink, private HubListener {
       log::error("the plugin did not start", {{"detail", started.error().text()}});
       start_error_ = started.error();
     }
+    loop_.timer(kOpenLimit, 0ms, [this] {
+      if (hub_) return;
+      log::warn("nobody opened a session");
+      loop_.stop();
+    });
     loop_.run();
     remote_.close(RAP_E_CANCELED);
     host_.stop();

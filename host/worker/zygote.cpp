@@ -35,6 +35,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t kSessionsMax = 512;
 // From SIGTERM to SIGKILL for sessions of a zygote that is told to stop.
 constexpr auto kStopGrace = 3s;
+// Without a hello by then the agent ended before it had noted this process's pid: none will come.
+constexpr auto kHelloLimit = 30s;
 // A workload that drains longer holds back the update that waits for it.
 constexpr std::int64_t kDrainMsMax = 10 * 60 * 1000;
 
@@ -52,6 +54,11 @@ class Zygote {
     watch_signals();
     (void)loop_.watch(server_.fd(), kRead, [this](std::uint32_t) { server_.process(); })
         .has_value();
+    loop_.timer(kHelloLimit, 0ms, [this] {
+      if (server_.greeted()) return;
+      log::warn("no agent came");
+      stop(1);
+    });
     log::info("zygote ready", {{"instance", start_.instance}});
     loop_.run();
     return std::move(end_);
@@ -68,6 +75,7 @@ class Zygote {
     if (message.op == "load") return on_load(id, *message.body);
     if (message.op == "fork") return on_fork(id, message);
     if (message.op == "stop") return on_stop(id, *message.body);
+    if (message.op == "end") return on_end(id, *message.body);
     if (message.op == "status") {
       json::object answer;
       add_status(answer);
@@ -295,6 +303,23 @@ class Zygote {
     }
     server_.answer(id, json::object{});
     stop(0);
+  }
+
+  // A session that the agent has no record of, so that nobody else can.
+  void on_end(RequestId id, const json::object& body) {
+    const std::string session = json_string_or_none(body, "session").value_or("");
+    bool found = false;
+    for (const auto& [pid, child] : children_) {
+      if (child.session != session) continue;
+      found = true;
+      kill(pid, SIGTERM);
+      loop_.timer(kStopGrace, 0ms, [this, pid, session] {
+        const auto at = children_.find(pid);
+        if (at != children_.end() && at->second.session == session) kill(pid, SIGKILL);
+      });
+    }
+    if (!found) return server_.refuse(id, {Errc::not_found, "no such session"});
+    server_.answer(id, json::object{});
   }
 
   void stop(int exit_code) {

@@ -50,7 +50,8 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
                   net::milliseconds limit) {
              return SessionBroker::open_for_workload(
                  broker_, std::move(role), std::move(organization), std::move(target), limit);
-           }}),
+           },
+           [this](const std::string& session) { return broker_.knows(session); }}),
       listener_(std::make_shared<MeshListener>(
           context, logs_,
           [this](std::int64_t id, ipc::JsonPtr claims, Fd stream) {

@@ -321,6 +321,11 @@ int SessionBroker::sessions_in(const std::string& zygote) const {
   return out;
 }
 
+bool SessionBroker::knows(const std::string& session) const {
+  const auto found = sessions_.find(session);
+  return opening_.contains(session) || (found != sessions_.end() && found->second->running());
+}
+
 net::Task<void> SessionBroker::stop_all() {
   stopping_ = true;
   std::vector<std::shared_ptr<Session>> all;

@@ -62,6 +62,8 @@ class SessionBroker {
   std::vector<SessionReport> report() const;
   std::size_t size() const { return sessions_.size(); }
   int sessions_in(const std::string& zygote) const;
+  // Its process is known here, so that it can be ended here.
+  bool knows(const std::string& session) const;
   net::Task<void> stop_all();
 
  private:

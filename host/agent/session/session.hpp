@@ -59,6 +59,7 @@ class Session : public std::enable_shared_from_this<Session> {
   net::Task<Status> close(std::string reason, std::string by);
   net::Task<void> terminate(net::milliseconds grace);
 
+  bool running() const { return process_.running(); }
   const SessionReport& report() const { return report_; }
   const InstanceRecord& record() const { return process_.record(); }
   // How the zygote says it ended; used when the worker could not say itself.

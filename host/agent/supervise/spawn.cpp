@@ -149,7 +149,12 @@ Result<Spawned> spawn(const SpawnRequest& request) {
   }
   // Our own child, not reaped: the pid cannot be another process.
   auto pidfd = open_pidfd(child);
-  if (!pidfd) return fail(std::move(pidfd.error()));
+  if (!pidfd) {
+    // Nobody could watch or find it.
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return fail(std::move(pidfd.error()));
+  }
   return Spawned{child, std::move(*pidfd)};
 }
 

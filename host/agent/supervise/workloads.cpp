@@ -67,6 +67,7 @@ std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   hooks.session_exited = hooks_.session_exited;
   hooks.artifact_refused = hooks_.artifact_refused;
   hooks.open_stream = hooks_.open_stream;
+  hooks.knows_session = hooks_.knows_session;
   hooks.gave_way = [this] {
     if (applied_ != nullptr) apply(applied_);
   };

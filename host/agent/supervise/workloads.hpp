@@ -33,6 +33,7 @@ class Workloads {
     std::function<net::Task<Result<Fd>>(std::string role, std::string organization,
                                         std::string target, net::milliseconds limit)>
         open_stream = {};
+    std::function<bool(const std::string& session)> knows_session = {};  // Zygote::Hooks
   };
   Workloads(Context& context, LogCapture& logs, Hooks hooks);
 

@@ -199,6 +199,7 @@ net::Task<Status> Zygote::bring_up() {
       co_return co_await load_plugin();
     }
     if (spec_.workload()) co_return co_await equip(hello->body);
+    co_await end_unknown_sessions(hello->body);
     co_return Status();
   }
   set(WorkloadState::starting, detail_);
@@ -281,6 +282,23 @@ net::Task<Status> Zygote::load_plugin() {
   read_layers(*answer);
   if (spec_.workload()) co_return co_await equip(answer->body);
   co_return Status();
+}
+
+net::Task<void> Zygote::end_unknown_sessions(ipc::JsonPtr status) {
+  const auto sessions = json_array(*status, "sessions");
+  if (!sessions || !hooks_.knows_session) co_return;
+  for (const json::value& item : **sessions) {
+    if (!item.is_object()) continue;
+    const std::string session = json_string_or_none(item.get_object(), "session").value_or("");
+    if (hooks_.knows_session(session)) continue;
+    log::warn("ending a session that has no record", {{"instance", name_}, {"session", session}});
+    json::object body{{"op", "end"}, {"session", session}};
+    std::vector<Fd> none;
+    auto ended = co_await process_->call(body, std::move(none), kStopTimeout);
+    if (!ended) {
+      log::warn("session not ended", {{"session", session}, {"detail", ended.error().text()}});
+    }
+  }
 }
 
 void Zygote::read_layers(const ipc::Message& answer) {

@@ -56,6 +56,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
     std::function<net::Task<Result<Fd>>(std::string role, std::string organization,
                                         std::string target, net::milliseconds limit)>
         open_stream;
+    // There is a record of this session. Empty: of every one.
+    std::function<bool(const std::string& session)> knows_session;
     // A workload has let go of its sockets, or has ended: its successor may start.
     std::function<void()> gave_way;
   };
@@ -105,6 +107,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   net::Task<Status> send_resources();
   static net::Task<void> resend_resources(std::shared_ptr<Zygote> self);
   static net::Task<void> stream_open(std::shared_ptr<Zygote> self, ipc::Message message);
+  // An earlier agent may have ended between the fork and its note of it: nobody could end that
+  // session any more, and `stop` would be refused for ever.
+  net::Task<void> end_unknown_sessions(ipc::JsonPtr status);
   void on_message(ipc::Message message);
   void on_health(const boost::json::object& message);
   // Running, or what the adapter says instead.

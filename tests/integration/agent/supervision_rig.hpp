@@ -74,7 +74,8 @@ struct Life {
                     net::milliseconds limit) {
                return SessionBroker::open_for_workload(
                    *broker, std::move(role), std::move(organization), std::move(target), limit);
-             }}),
+             },
+             [this](const std::string& session) { return broker->knows(session); }}),
         listener(std::make_shared<MeshListener>(
             context, logs, [](std::int64_t, ipc::JsonPtr, Fd) {}, nullptr)) {
     SessionBroker::Parts parts{context,

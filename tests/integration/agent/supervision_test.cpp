@@ -1,5 +1,7 @@
 // The agent's supervision with real workers: start, fork, crash, restart of the agent, changed
 // artifact.
+#include <poll.h>
+
 #include "tests/integration/agent/supervision_rig.hpp"
 
 namespace rap::agent {
@@ -55,6 +57,47 @@ TEST_F(Supervision, TheNextAgentFindsTheSameSession) {
   EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }, 20s));
   net::asio::co_spawn(second.io, second.workloads.stop_all(), [](std::exception_ptr) {});
   EXPECT_TRUE(second.until([&] { return state_of(second) == WorkloadState::stopped; }, 20s));
+}
+
+net::Task<bool> fork_unnoted(Life& life, std::shared_ptr<Zygote> zygote, std::string session,
+                             Fd listening, Fd& pidfd) {
+  auto forked = co_await zygote->fork(session, std::move(listening));
+  if (forked) pidfd = std::move(*forked);
+  co_return forked.has_value();
+}
+
+TEST_F(Supervision, ASessionNobodyNotedEndsWithTheNextAgent) {
+  const std::string known = SessionId::fresh().str();
+  const std::string lost = SessionId::fresh().str();
+  Fd pidfd;
+  {
+    Life first(config_, 1);
+    begin(first);
+    ASSERT_TRUE(running(first)) << first.workloads.report().at(0).detail;
+    ASSERT_TRUE(greets(first, open_session(first, known, "open")));
+    auto zygote = first.workloads.find(role_, organization_);
+    ASSERT_TRUE(zygote);
+    auto listening = ipc::listen_at((dir_.path() / "lost.sock").string());
+    ASSERT_TRUE(first.wait(fork_unnoted(first, *zygote, lost, std::move(*listening), pidfd)));
+  }  // killed before it wrote the pid
+  Life second(config_, 2);
+  std::vector<std::string> damaged;
+  const auto records = second.context.records.read_all(damaged);
+  for (const InstanceRecord& record : records) {
+    if (record.kind == InstanceKind::zygote) second.workloads.adopt(record, applied_.get());
+  }
+  for (const InstanceRecord& record : records) {
+    if (record.kind == InstanceKind::session) second.broker->adopt(record);
+  }
+  begin(second);
+  ASSERT_TRUE(running(second)) << second.workloads.report().at(0).detail;
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  // Sooner than it would leave by itself.
+  EXPECT_TRUE(second.until([&] { return ::poll(&ended, 1, 0) == 1; }, 5s));
+  EXPECT_TRUE(greets(second, open_session(second, known, "attach")));
+  net::asio::co_spawn(second.io, second.broker->stop_all(), [](std::exception_ptr) {});
+  EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }, 20s));
+  stop_everything(second);  // refused as long as a session is left
 }
 
 TEST_F(Supervision, AKilledWorkerIsStartedAgainAndItsSessionReported) {
