@@ -1,17 +1,21 @@
 #include "cli/api.hpp"
 
+#include <algorithm>
+#include <iostream>
+
 #include <boost/json.hpp>
 
 #include "base/bytes.hpp"
 #include "base/crypto.hpp"
 #include "base/json.hpp"
 #include "base/net/http_client.hpp"
+#include "cli/output.hpp"
 #include "cli/run_task.hpp"
 
 namespace rap::cli {
 namespace {
 
-constexpr std::size_t kListItemsMax = 10'000;
+constexpr std::size_t kPageItems = 200;                 // the most that the API gives
 constexpr std::size_t kBodyBytesMax = 4 * 1024 * 1024;  // a page of 200 large resources
 
 std::string with_query(const std::string& path, const std::string& query) {
@@ -155,11 +159,12 @@ json::value Api::remove(const std::string& path) {
   return parsed(send({"DELETE", path, {}, {}}));
 }
 
-json::array Api::list(const std::string& path) {
+json::array Api::list(const std::string& path, std::size_t most) {
   json::array all;
   std::string cursor;
   do {
-    const std::string query = cursor.empty() ? "limit=200" : "limit=200&cursor=" + cursor;
+    std::string query = "limit=" + std::to_string(std::min(kPageItems, most - all.size()));
+    if (!cursor.empty()) query += "&cursor=" + cursor;
     json::value page = get(with_query(path, query));
     const json::object* object = page.if_object();
     const json::value* items = object ? object->if_contains("items") : nullptr;
@@ -168,7 +173,10 @@ json::array Api::list(const std::string& path) {
     }
     for (const auto& item : items->get_array()) all.push_back(item);
     cursor = net::percent_encode(json_string_or_none(*object, "next_cursor").value_or(""));
-  } while (!cursor.empty() && all.size() < kListItemsMax);
+  } while (!cursor.empty() && all.size() < most);
+  if (!cursor.empty()) {
+    std::cerr << "rapctl: there are more than these " << all.size() << "\n";
+  }
   return all;
 }
 
@@ -181,14 +189,15 @@ void throw_api_failure(const ApiRequest& request, unsigned status, const std::st
     code = json_string_or_none(problem, "code").value_or("");
     detail = json_string_or_none(problem, "detail")
                  .value_or(json_string_or_none(problem, "title").value_or(""));
+    detail = printable(detail);  // line ends are ours
     if (const json::value* errors = problem.if_contains("errors"); errors && errors->is_array()) {
       for (const auto& error : errors->get_array()) {
         if (!error.is_object()) continue;
         wrong_field = true;
         std::string where = json_string_or_none(error.get_object(), "pointer").value_or("");
         if (where.starts_with('/')) where.erase(0, 1);
-        const std::string what =
-            where + ": " + json_string_or_none(error.get_object(), "detail").value_or("");
+        const std::string what = printable(
+            where + ": " + json_string_or_none(error.get_object(), "detail").value_or(""));
         // The first one is the sentence already.
         if (detail.find(what) == std::string::npos) detail += "\n  " + what;
       }

@@ -26,6 +26,9 @@ struct ApiResponse {
   std::string etag;
 };
 
+// More is not read by a person.
+inline constexpr std::size_t kListItemsMax = 10'000;
+
 // The seam between commands and the network.
 class Api {
  public:
@@ -38,8 +41,8 @@ class Api {
   json::value post(const std::string& path);  // with an empty object
   json::value post(const std::string& path, const json::value& body);
   json::value remove(const std::string& path);
-  // All pages of a list, at most 10,000 items: more is not read by a person.
-  json::array list(const std::string& path);
+  // All pages of a list, at most `most` items; says so on standard error when there are more.
+  json::array list(const std::string& path, std::size_t most = kListItemsMax);
 };
 
 // The login needs a code of the authenticator: the one answer that a caller goes on from.

@@ -80,7 +80,7 @@ void Cli::done(const std::string& line, const json::value& item) {
   if (style().format == Format::json) {
     std::cout << render_one(item, {}, style());
   } else {
-    std::cout << line << "\n";
+    std::cout << printable_lines(line) << "\n";
   }
 }
 

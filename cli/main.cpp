@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "cli/cli.hpp"
+#include "cli/output.hpp"
 #include "cli/prompt.hpp"
 #include "cli/unknown_words.hpp"
 
@@ -15,8 +16,8 @@ namespace {
 constexpr const char* kVersion = "0.1.0";
 
 int report(const rap::cli::Failure& failure) {
-  std::cerr << "rapctl: " << failure.what() << "\n";
-  if (!failure.todo.empty()) std::cerr << "  " << failure.todo << "\n";
+  std::cerr << "rapctl: " << rap::cli::printable_lines(failure.what()) << "\n";
+  if (!failure.todo.empty()) std::cerr << "  " << rap::cli::printable_lines(failure.todo) << "\n";
   return static_cast<int>(failure.code);
 }
 

@@ -1,5 +1,7 @@
 #include "cli/output.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cwchar>
 #include <optional>
@@ -12,11 +14,63 @@ namespace {
 
 namespace json = boost::json;
 
-std::string printable(std::string_view text) {
+// Bytes of the UTF-8 character at the start of `text`; 0: it is none.
+std::size_t character_size(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  std::size_t size = 0;
+  if (lead < 0x80) size = 1;
+  if (lead >= 0xc2 && lead < 0xe0) size = 2;
+  if (lead >= 0xe0 && lead < 0xf0) size = 3;
+  if (lead >= 0xf0 && lead < 0xf5) size = 4;
+  if (size == 0 || size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  }
+  if ((lead == 0xe0 && at(1) < 0xa0) || (lead == 0xf0 && at(1) < 0x90)) return 0;  // overlong
+  return size;
+}
+
+bool is_control(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first == 0x7f;
+  return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
+}
+
+enum class Lines { join, keep };
+
+std::string safe(std::string_view text, Lines lines) {
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+  while (!text.empty()) {
+    const std::size_t size = character_size(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
+    if (size == 0) {
+      out += '?';
+    } else if (is_control(character) && !(lines == Lines::keep && character == "\n")) {
+      out += ' ';
+    } else {
+      out += character;
+    }
+    text.remove_prefix(character.size());
+  }
+  return out;
+}
+
+// JSON escapes C0 by itself.
+std::string json_text(const json::value& value) {
+  const std::string text = json::serialize(value);
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    if (byte == 0x7f) {
+      out += "\\u007f";
+    } else if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+      out += fmt::format("\\u{:04x}", next);
+      ++i;
+    } else {
+      out += text[i];
+    }
   }
   return out;
 }
@@ -36,7 +90,7 @@ std::string text_of(const json::value& value) {
     }
     return out.empty() ? "-" : out;
   }
-  return json::serialize(value);
+  return printable(json::serialize(value));
 }
 
 // Green: works. Yellow: on the way, or nobody is there. Red: does not work.
@@ -65,8 +119,8 @@ std::string pretty(const json::value& value, int depth = 0) {
   std::string out;
   if (const json::object* object = value.if_object(); object && !object->empty()) {
     for (const auto& member : *object) {
-      out += (out.empty() ? "{\n" : ",\n") + indent + json::serialize(json::string(member.key())) +
-             ": " + pretty(member.value(), depth + 1);
+      out += (out.empty() ? "{\n" : ",\n") + indent + json_text(json::string(member.key())) + ": " +
+             pretty(member.value(), depth + 1);
     }
     return out + "\n" + end_indent + "}";
   }
@@ -76,7 +130,7 @@ std::string pretty(const json::value& value, int depth = 0) {
     }
     return out + "\n" + end_indent + "]";
   }
-  return json::serialize(value);
+  return json_text(value);
 }
 
 std::string pad(const std::string& text, std::size_t width) {
@@ -85,6 +139,14 @@ std::string pad(const std::string& text, std::size_t width) {
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  return safe(text, Lines::join);
+}
+
+std::string printable_lines(std::string_view text) {
+  return safe(text, Lines::keep);
+}
 
 std::size_t display_width(const std::string& text) {
   std::size_t width = 0;

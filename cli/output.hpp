@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/json/fwd.hpp>
@@ -28,6 +29,11 @@ std::string render_list(const boost::json::array& items, const std::vector<Colum
 // "Title: value" lines.
 std::string render_one(const boost::json::value& item, const std::vector<Column>& columns,
                        const OutputStyle& style);
+
+// What a text of others may be on a terminal: control characters (C0, DEL, C1) become spaces, bytes
+// that are no UTF-8 a '?'. The second keeps line ends.
+std::string printable(std::string_view text);
+std::string printable_lines(std::string_view text);
 
 // Text of the value at `path`; "-" when there is none.
 std::string text_at(const boost::json::value& value, const std::string& path);

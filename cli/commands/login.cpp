@@ -43,7 +43,8 @@ void settle_trust(Context& context, const LoginOptions& options) {
   if (!context.ca_pem.empty() || !context.ca_pin.empty()) return;
   const ServerProbe probe = probe_server(context.server);
   const std::string unknown = context.server + " is not known yet. It presents the authority\n  " +
-                              probe.ca_name + "\n  SHA-256 of its key: " + probe.fingerprint();
+                              printable(probe.ca_name) +
+                              "\n  SHA-256 of its key: " + probe.fingerprint();
   if (!has_terminal()) {
     throw Failure(
         Exit::unauthorized, unknown,
@@ -84,7 +85,7 @@ void log_in(Cli& cli, const LoginOptions& options) {
   context.login = login;
   context.expires_at = json_string_or_none(object, "expires_at").value_or("");
   require(save_context(cli.dir(), context), "saving the login");
-  std::cout << "logged in as " << login << " until " << context.expires_at << "\n";
+  std::cout << "logged in as " << login << " until " << printable(context.expires_at) << "\n";
 }
 
 void log_out(Cli& cli) {

@@ -19,8 +19,12 @@ const std::vector<Column> kReleaseColumns = {{"PRODUCT", "product"},
 const std::vector<Column> kEventColumns = {
     {"AT", "at"}, {"KIND", "kind"}, {"WHO", "actor.name"}, {"SUBJECT", "subject"}, {"SEQ", "seq"}};
 
+// What a person looks through; further back goes with --limit.
+constexpr std::size_t kEventsShown = 200;
+
 struct Options {
   std::string cluster, organization;
+  std::size_t limit = kEventsShown;
 };
 
 void add_release(CLI::App& app, Cli& cli) {
@@ -37,16 +41,18 @@ void add_audit(CLI::App& app, Cli& cli) {
   CLI::App& audit = add_command(app, "audit", "What happened, in an order that cannot be changed");
   audit.require_subcommand(1);
   const auto o = std::make_shared<Options>();
-  CLI::App& list = add_command(audit, "list", "List events",
+  CLI::App& list = add_command(audit, "list", "List events, the newest first",
                                "  rapctl audit list --cluster berlin\n"
-                               "  rapctl audit list --organization acme -o json\n");
+                               "  rapctl audit list --organization acme --limit 1000 -o json\n");
   list.add_option("--cluster", o->cluster, "Events of a cluster; not needed when there is one");
   list.add_option("--organization", o->organization, "Events of an organization instead");
+  list.add_option("--limit", o->limit, "How many, 200 unless given, at most 10000")
+      ->check(CLI::Range(std::size_t{1}, kListItemsMax));
   list.callback([&cli, o] {
     const std::string path = o->organization.empty()
                                  ? "/v1/clusters/" + cli.cluster(o->cluster)
                                  : "/v1/organizations/" + cli.organization(o->organization);
-    cli.list(cli.api().list(path + "/audit-events"), kEventColumns);
+    cli.list(cli.api().list(path + "/audit-events?order=newest", o->limit), kEventColumns);
   });
   CLI::App& verify = add_command(audit, "verify", "Check the chain of a cluster's events");
   add_cluster_option(verify, o->cluster);

@@ -60,7 +60,9 @@ std::string how_to_attach(const std::string& session) {
 
 // What the person is told, after the terminal is theirs again; returns the exit status.
 int report(const std::string& session, const SessionEnd& end) {
-  const auto say = [](const std::string& text) { std::cerr << "\r\nrapctl: " << text << "\n"; };
+  const auto say = [](const std::string& text) {
+    std::cerr << "\r\nrapctl: " << printable_lines(text) << "\n";
+  };
   switch (end.how) {
     case SessionEnd::How::detached:
       say("left session " + session + "; " + how_to_attach(session));
@@ -68,24 +70,24 @@ int report(const std::string& session, const SessionEnd& end) {
     case SessionEnd::How::output_closed:
       return 0;
     case SessionEnd::How::taken_over:
-      say("session " + session + " was taken over by " + end.who +
+      say("session " + session + " was taken over by " + printable(end.who) +
           "\n  take it back with: rapctl session attach " + session);
       return static_cast<int>(Exit::taken_over);
     case SessionEnd::How::lost:
       // The node may have lost the session too; only it knows, and the control plane a little
       // later.
-      say("the connection to session " + session + " is lost: " + end.detail +
+      say("the connection to session " + session + " is lost: " + printable(end.detail) +
           "\n  what became of it: rapctl session show " + session +
           "\n  if it is detached or active: rapctl session attach " + session);
       return static_cast<int>(Exit::stream_lost);
     case SessionEnd::How::refused:
-      say("session " + session + ": " + end.detail);
+      say("session " + session + ": " + printable(end.detail));
       return static_cast<int>(exit_of(errc_from_name(end.reason)));
     case SessionEnd::How::closed:
       break;
   }
   if (end.reason == "exit") return end.exit_status.value_or(0);
-  say("session " + session + " ended (" + end.reason + "): " + end.detail);
+  say("session " + session + " ended (" + printable(end.reason) + "): " + printable(end.detail));
   return static_cast<int>(end.reason == "terminated" ? Exit::terminated : Exit::remote_lost);
 }
 

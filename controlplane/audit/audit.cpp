@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include <boost/json.hpp>
 
@@ -42,6 +43,19 @@ constexpr const char* kOfOrganization = R"sql(
   select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
          subject, organization_id, detail, previous_hash, hash
   from cluster_audit_events where organization_id = $1 and event_id > $2 order by event_id limit $3
+)sql";
+
+constexpr const char* kNewestOfChain = R"sql(
+  select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
+         subject, organization_id, detail, previous_hash, hash
+  from cluster_audit_events where chain_id = $1 and seq < $2 order by seq desc limit $3
+)sql";
+
+constexpr const char* kNewestOfOrganization = R"sql(
+  select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
+         subject, organization_id, detail, previous_hash, hash
+  from cluster_audit_events where organization_id = $1 and ($2 = '' or event_id < $2)
+  order by event_id desc limit $3
 )sql";
 
 constexpr const char* kClusterExists = "select 1 as one from clusters where id = $1";
@@ -93,16 +107,25 @@ std::string chain_of_path(const Call& call, Tx& tx) {
   return id.str();
 }
 
+bool newest_first(const Call& call) {
+  const std::string order = call.query("order").value_or("oldest");
+  if (order != "oldest" && order != "newest") refuse(Errc::invalid, "order: oldest or newest");
+  return order == "newest";
+}
+
 Reply list_of_cluster(const Call& call, Tx& tx) {
   tx.enter(Scope::platform());
   const std::string chain = chain_of_path(call, tx);
   const Page page = page_of(call);
-  std::int64_t after = 0;
+  const bool newest = newest_first(call);
+  std::int64_t after = newest ? std::numeric_limits<std::int64_t>::max() : 0;
   const char* end = page.after.data() + page.after.size();
   if (!page.after.empty() && std::from_chars(page.after.data(), end, after).ptr != end) {
     refuse(Errc::malformed, "not a cursor of this list");
   }
-  return page_reply(page, tx.query(kOfChain, {chain, after, page.fetch()}), event_json, "seq");
+  return page_reply(page,
+                    tx.query(newest ? kNewestOfChain : kOfChain, {chain, after, page.fetch()}),
+                    event_json, "seq");
 }
 
 Reply list_of_organization(const Call& call, Tx& tx) {
@@ -111,8 +134,8 @@ Reply list_of_organization(const Call& call, Tx& tx) {
   if (!call.person.is_admin(id)) refuse(Errc::forbidden, "only an admin reads the audit log");
   tx.enter(Scope::of(id));
   const Page page = page_of(call);
-  return page_reply(page, tx.query(kOfOrganization, {id, page.after, page.fetch()}), event_json,
-                    "event_id");
+  const char* query = newest_first(call) ? kNewestOfOrganization : kOfOrganization;
+  return page_reply(page, tx.query(query, {id, page.after, page.fetch()}), event_json, "event_id");
 }
 
 Reply verify_chain(const Call& call, Tx& tx) {
@@ -191,7 +214,7 @@ void add_audit_routes(std::vector<Route>& routes) {
        {{200, "AuditEventList"}, 404},
        list_of_cluster,
        {},
-       {"limit", "cursor"}});
+       {"limit", "cursor", "order"}});
   routes.push_back({"GET",
                     "/v1/clusters/{id}/audit-events/verify",
                     Who::owner,
@@ -205,7 +228,7 @@ void add_audit_routes(std::vector<Route>& routes) {
                     {{200, "AuditEventList"}, 403, 404},
                     list_of_organization,
                     {},
-                    {"limit", "cursor"}});
+                    {"limit", "cursor", "order"}});
 }
 
 }  // namespace rap::cp

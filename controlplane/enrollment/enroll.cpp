@@ -285,13 +285,14 @@ void add_enroll_routes(std::vector<Route>& routes) {
              {{200, "EnrollmentApproved"}, {202, "EnrollmentPending"}, 401, 403, 409, 422},
              enroll,
              {text_field("token", 1, 200),
-              text_field("csr_pem", 1, 16 * 1024),
+              lines_field("csr_pem", 1, 16 * 1024),
               text_field("node_name", 1, 100),
               {"facts", FieldType::object, Need::optional},
               {"capabilities", FieldType::items, Need::optional, 0, 64},
               {"requested_roles", FieldType::texts, Need::optional, 0, 32},
               optional_text("agent_version", 60)}};
   join.changes_trust = true;
+  join.body_max = kStrangerBodyMax;
   routes.push_back(std::move(join));
   Route renew{"POST",
               "/v1/node/certificate",
@@ -299,7 +300,7 @@ void add_enroll_routes(std::vector<Route>& routes) {
               "Replace the node's certificate",
               {{200, "NodeCertificate"}, 409, 422},
               rotate,
-              {text_field("csr_pem", 1, 16 * 1024)}};
+              {lines_field("csr_pem", 1, 16 * 1024)}};
   renew.changes_trust = true;
   routes.push_back(std::move(renew));
 }

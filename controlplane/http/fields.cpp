@@ -17,13 +17,17 @@ bool is_slug(std::string_view text) {
       text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
-// Control characters have no place in a name and every place in a log injection; values that span
-// lines (keys, requests) are the exception.
-bool has_control(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return (u < 0x20 && c != '\n' && c != '\r' && c != '\t') || u == 0x7f;
-  });
+// Control characters have no place in a name and every place in a log injection.
+bool has_control(std::string_view text, FieldType type) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto u = static_cast<unsigned char>(text[i]);
+    const bool line = type == FieldType::lines && (u == '\n' || u == '\r' || u == '\t');
+    if ((u < 0x20 && !line) || u == 0x7f) return true;
+    // C1: terminals act on it too. The parser took only UTF-8, where it is C2 80 to C2 9F.
+    const bool pair = type == FieldType::text && u == 0xc2 && i + 1 < text.size();
+    if (pair && static_cast<unsigned char>(text[i + 1]) < 0xa0) return true;
+  }
+  return false;
 }
 
 std::string check_size(std::int64_t size, const Field& field, std::string_view unit) {
@@ -34,10 +38,11 @@ std::string check_size(std::int64_t size, const Field& field, std::string_view u
 
 std::string check_value(const boost::json::value& value, const Field& field) {
   switch (field.type) {
-    case FieldType::text: {
+    case FieldType::text:
+    case FieldType::lines: {
       if (!value.is_string()) return "must be a string";
       const std::string_view text = value.get_string();
-      if (has_control(text)) return "has control characters";
+      if (has_control(text, field.type)) return "has control characters";
       return check_size(static_cast<std::int64_t>(text.size()), field, "bytes");
     }
     case FieldType::slug:
@@ -63,6 +68,7 @@ std::string check_value(const boost::json::value& value, const Field& field) {
         if (!item.is_string() || item.get_string().empty() || item.get_string().size() > 200) {
           return "must hold strings of 1 to 200 bytes";
         }
+        if (has_control(item.get_string(), FieldType::text)) return "has control characters";
       }
       return check_size(static_cast<std::int64_t>(value.get_array().size()), field, "items");
     case FieldType::objects:
@@ -109,6 +115,7 @@ boost::json::object fields_schema(const std::vector<Field>& fields) {
     boost::json::object p;
     switch (field.type) {
       case FieldType::text:
+      case FieldType::lines:
         p["type"] = "string";
         p["minLength"] = field.min;
         if (field.max > 0) p["maxLength"] = field.max;

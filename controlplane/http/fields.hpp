@@ -11,7 +11,8 @@
 
 namespace rap::cp {
 
-enum class FieldType { text, slug, integer, boolean, object, texts, objects, items };
+// A text is one line; `lines` may hold line ends and tabs (keys, requests, secrets, passwords).
+enum class FieldType { text, lines, slug, integer, boolean, object, texts, objects, items };
 enum class Need { required, optional };
 
 struct Field {
@@ -28,6 +29,9 @@ inline constexpr std::int64_t kNameMax = 200;
 inline Field text_field(std::string_view name, std::int64_t min = 1, std::int64_t max = kNameMax,
                         Need need = Need::required) {
   return {name, FieldType::text, need, min, max};
+}
+inline Field lines_field(std::string_view name, std::int64_t min, std::int64_t max) {
+  return {name, FieldType::lines, Need::required, min, max};
 }
 inline Field optional_text(std::string_view name, std::int64_t max = kNameMax) {
   return {name, FieldType::text, Need::optional, 0, max};

@@ -161,7 +161,7 @@ void add_secret_routes(std::vector<Route>& routes) {
              "Store a secret; its value is never shown again",
              {{201, "Secret"}, 403, 404, 409},
              create,
-             {text_field("name", 1, 100), text_field("value", 1, kValueMax)}};
+             {text_field("name", 1, 100), lines_field("value", 1, kValueMax)}};
   make.creates = true;
   routes.push_back(std::move(make));
   routes.push_back({"DELETE",

@@ -79,7 +79,7 @@ void add_user_routes(std::vector<Route>& routes) {
              {{201, "User"}, 409},
              TaskHandler(create),
              {text_field("login", 1, 100), text_field("display_name"),
-              text_field("password", kPasswordMin, kPasswordMax)}};
+              lines_field("password", kPasswordMin, kPasswordMax)}};
   make.creates = true;
   routes.push_back(std::move(make));
 }

@@ -193,6 +193,22 @@ class People(PlaneTest):
         self.assertFalse(verify()["valid"])
         self.assertTrue(self.owner.get("/v1/clusters/platform/audit-events/verify")["valid"])
 
+    def test_audit_events_from_either_end(self):
+        organization = self.organization()
+        admin = self.person(organization, "admin")
+        for i in range(5):
+            admin.post(f"/v1/organizations/{organization}/secrets", {"name": f"s{i}", "value": "v"})
+        for api, path in ((self.owner, "/v1/clusters/platform"), (admin, f"/v1/organizations/{organization}")):
+            path += "/audit-events?limit=2"
+            page = api.get(path + "&order=newest")
+            rest = api.get(path + f"&order=newest&cursor={page['next_cursor']}")
+            got = [e["seq"] for e in page["items"] + rest["items"]]
+            self.assertEqual(len(got), 4)
+            self.assertEqual(got, sorted(got, reverse=True))
+            self.assertEqual(page["items"][0]["kind"], "secret.created")
+            self.assertLess(api.get(path)["items"][1]["seq"], got[-1])
+            self.refused(400, "invalid", api.get, path + "&order=up")
+
     def test_idempotency_key(self):
         body = {"name": "c", "slug": self.slug("i")}
         first = self.owner.post("/v1/clusters", body, key="k1")
@@ -256,6 +272,16 @@ class People(PlaneTest):
         self.assertEqual(self.owner.raw("DELETE", "/v1/clusters")[0], 405)
         self.assertEqual(self.owner.raw("GET", "/v2")[0], 404)
         self.assertEqual(self.owner.raw("POST", "/v1/clusters", b'"' + b"x" * (1 << 20) + b'"')[0], 413)
+
+    def test_bodies_of_strangers_are_not_read(self):
+        big = b'{"name":"' + b"x" * 100_000 + b'"}'
+        for path in ("/v1/clusters", "/v1/node/heartbeat", "/v1/releases/sync"):
+            self.assertEqual(self.plane.api().raw("POST", path, b"{")[0], 401, path)
+            self.assertEqual(self.plane.api("rapses1.x").raw("POST", path, big)[0], 401, path)
+        for path in ("/v1/auth/login", "/v1/enroll"):
+            self.assertEqual(self.plane.api().raw("POST", path, big)[0], 413, path)
+            self.assertEqual(self.plane.api().raw("POST", path, big[:60_000])[0], 400, path)
+        self.assertEqual(self.owner.raw("POST", "/v1/clusters", big)[0], 400)
 
     def test_openapi_describes_the_running_server(self):
         document = self.plane.api().get("/v1/openapi.json")

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include <boost/json.hpp>
+
 namespace rap::cli {
 namespace {
 
@@ -49,6 +54,35 @@ TEST(ApiFailure, SurvivesAnyBody) {
        {"", "<html>", "[]", "{}", "{\"errors\":[1,{}]}", "{\"detail\":7}", "\xff"}) {
     EXPECT_NE(std::string(failure_of("/v1/x", 500, body).what()), "") << body;
   }
+}
+
+TEST(ApiFailure, KeepsTheServerFromTheTerminal) {
+  const Failure failure = failure_of("/v1/x", 400,
+                                     R"({"detail":"a\u001b[2J\nrapctl: done\u009b","code":"invalid",
+          "errors":[{"pointer":"/n\u001b","detail":"x\ny"}]})");
+  EXPECT_STREQ(failure.what(), "a [2J rapctl: done \n  n : x y");
+}
+
+// Pages without end.
+class Endless final : public Api {
+ public:
+  std::vector<std::string> asked;
+  ApiResponse send(const ApiRequest& request) override {
+    asked.push_back(request.path);
+    const auto from = request.path.find("limit=") + 6;
+    std::string items;
+    for (int i = std::stoi(request.path.substr(from)); i > 0; --i) items += i > 1 ? "1," : "1";
+    return {R"({"items":[)" + items + R"(],"next_cursor":"c"})", ""};
+  }
+};
+
+TEST(ApiList, SaysWhenThereAreMore) {
+  Endless api;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(api.list("/v1/x?a=b", 250).size(), 250u);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "rapctl: there are more than these 250\n");
+  EXPECT_EQ(api.asked,
+            (std::vector<std::string>{"/v1/x?a=b&limit=200", "/v1/x?a=b&limit=50&cursor=c"}));
 }
 
 TEST(ApiFailure, TellsTheMissingCodeApart) {

@@ -45,6 +45,24 @@ TEST(Output, IsJsonWhenAsked) {
   EXPECT_EQ(render_list({}, kColumns, {Format::table, true}), "(none)\n");
 }
 
+TEST(Output, LeavesNothingThatATerminalActsOn) {
+  EXPECT_EQ(printable("a\x1b[2J\r\n\tb\x7f."), "a [2J   b .");
+  EXPECT_EQ(printable("C1 \xc2\x9b"
+                      "2J \xc2\x85."),
+            "C1  2J  .");
+  EXPECT_EQ(printable("Zo\xc3\xab \xc2\xa1 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "Zo\xc3\xab \xc2\xa1 \xe2\x82\xac \xf0\x9f\x98\x80");
+  // A lone C1 byte, cut characters, a longer form of a control character.
+  EXPECT_EQ(printable("\x9b[2J\xff"), "?[2J?");
+  EXPECT_EQ(printable("\xe2\x82"), "??");
+  EXPECT_EQ(printable("\xc0\x9b \xe0\x80\x9b \xf0\x80\x80\x9b"), "?? ??? ????");
+  EXPECT_EQ(printable_lines("a\n  b\r\x1b"), "a\n  b  ");
+  const json::value evil = json::parse(R"({"x":"\u009b2J\u007f\u001b","k\u0090":["\u0085",{}]})");
+  const std::string text = render_one(evil, {}, {Format::json, true});
+  EXPECT_EQ(text.find_first_of("\x1b\x7f\xc2"), std::string::npos) << text;
+  EXPECT_EQ(json::parse(text), evil);
+}
+
 TEST(Output, ShowsOneThingLineByLine) {
   EXPECT_EQ(render_one(json::parse(R"({"name":"x","owner":true,"roles":["a","b"],"n":3})"),
                        {{"Name", "name"}, {"Is owner", "owner"}, {"Roles", "roles"}, {"N", "n"}},

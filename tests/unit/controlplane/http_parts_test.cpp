@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
@@ -58,6 +59,21 @@ TEST(Fields, FindEveryBreakOfTheContract) {
         R"({"name":"a","slug":"a","roles":[1]})", R"({"name":"a\u0007","slug":"a"})"}) {
     EXPECT_EQ(errors(bad), 1u) << bad;
   }
+}
+
+TEST(Fields, TakeLineEndsOnlyWhereTextsHaveLines) {
+  const std::vector<Field> fields = {text_field("name"),
+                                     lines_field("key", 1, 100),
+                                     {"roles", FieldType::texts, Need::optional, 0, 2}};
+  const auto errors = [&](const std::string& text) {
+    return check_fields(boost::json::parse(text).as_object(), fields).size();
+  };
+  EXPECT_EQ(errors(R"({"name":"Zoë ¡a\u00a0","key":"a\r\n\tb\u0085"})"), 0u);
+  for (const char* control : {R"(\n)", R"(\r)", R"(\t)", R"(\u007f)", R"(\u0080)", R"(\u009b)"}) {
+    EXPECT_EQ(errors(fmt::format(R"({{"name":"a{}b","key":"k"}})", control)), 1u) << control;
+    EXPECT_EQ(errors(fmt::format(R"({{"name":"a","key":"k","roles":["{}"]}})", control)), 1u);
+  }
+  EXPECT_EQ(errors(R"({"name":"a","key":"\u001b"})"), 1u);
 }
 
 Reply nothing(const Call&, Tx&) {
