@@ -1,5 +1,8 @@
 #include "controlplane/app/maintenance.hpp"
 
+#include <map>
+#include <vector>
+
 #include <boost/json.hpp>
 
 #include "controlplane/audit/audit.hpp"
@@ -17,6 +20,8 @@ constexpr std::chrono::hours kOldTokensKept{24};
 constexpr std::chrono::hours kNodeEventsKept{7 * 24};
 // One round stays short; what is left comes two seconds later.
 constexpr std::int64_t kRowsPerRound = 5000;
+// Of what is told in the audit chain: everybody else who has something to tell waits meanwhile.
+constexpr std::int64_t kEventsPerRound = 100;
 
 constexpr const char* kOnlyOne = "select pg_try_advisory_xact_lock(7236113402) as mine";
 
@@ -28,10 +33,18 @@ constexpr const char* kLiveSessions = R"sql(
     and h.received_at > greatest(s.created_at, coalesce(s.reported_at, s.created_at))
   order by s.id limit $1
 )sql";
+// Requests lock a session, or a membership, and then the chain; so here every lock comes before the
+// first event, and what is locked has its turn two seconds later.
+constexpr const char* kLockSessions = R"sql(
+  select id from sessions
+  where id = any ($1::text[]) and state not in ('closed', 'failed')
+  for update skip locked
+)sql";
 constexpr const char* kEndSession = R"sql(
   update sessions set state = $2, detail = $3, closed_at = $4, updated_at = $4,
          controller = null, viewers = 0, revision = revision + 1
   where id = $1 and state not in ('closed', 'failed')
+    and greatest(created_at, coalesce(reported_at, created_at)) = $5
 )sql";
 
 constexpr const char* kHealthChanged = R"sql(
@@ -41,7 +54,9 @@ constexpr const char* kHealthChanged = R"sql(
   join node_heartbeat_latest h on h.node_id = m.node_id
   where m.membership_status <> 'revoked'
     and m.health <> case when h.received_at > $1 then 'healthy' else 'silent' end
+    and (h.received_at > $1 or $3)
   order by m.node_id limit $2
+  for update of m skip locked
 )sql";
 constexpr const char* kSetHealth =
     "update cluster_memberships set health = $3 where cluster_id = $1 and node_id = $2";
@@ -57,24 +72,44 @@ constexpr const char* kForgetNodeEvents = R"sql(
 constexpr const char* kForgetKeys = "delete from idempotency_keys where created_at < $1";
 constexpr const char* kForgetTokens = "delete from auth_sessions where expires_at < $1";
 
-void end_missing_sessions(Tx& tx, SystemTime now) {
+struct Missing {
+  Row row;
+  Verdict verdict;
+};
+
+std::vector<Missing> lock_missing_sessions(Tx& tx) {
+  std::map<std::string, Missing> found;
   for (const Row& row : tx.query(kLiveSessions, {kRowsPerRound})) {
     const auto state = session_state_from_name(row.text("state"));
     const auto verdict = judge_missing(*state, row.time("mentioned"), row.time("received_at"));
-    if (!verdict) continue;
-    tx.query(kEndSession, {row.text("id"), name(verdict->state), verdict->detail, now});
+    if (verdict) found.emplace(row.text("id"), Missing{row, *verdict});
+    if (found.size() >= static_cast<std::size_t>(kEventsPerRound)) break;
+  }
+  std::vector<std::string> ids;
+  for (const auto& [id, missing] : found) ids.push_back(id);
+  std::vector<Missing> locked;
+  if (ids.empty()) return locked;
+  for (const Row& row : tx.query(kLockSessions, {ids})) locked.push_back(found.at(row.text("id")));
+  return locked;
+}
+
+void end_missing_sessions(Tx& tx, const std::vector<Missing>& sessions, SystemTime now) {
+  for (const auto& [row, verdict] : sessions) {
+    // Not when the node has mentioned it meanwhile.
+    const Rows ended = tx.query(kEndSession, {row.text("id"), name(verdict.state), verdict.detail,
+                                              now, row.time("mentioned")});
+    if (ended.affected() == 0) continue;
     boost::json::object detail;
-    detail["detail"] = verdict->detail;
+    detail["detail"] = verdict.detail;
     audit(tx, Actor::system(), row.text("cluster_id"),
-          {"session." + std::string(name(verdict->state)), row.text("id"),
+          {"session." + std::string(name(verdict.state)), row.text("id"),
            row.text("organization_id")},
           detail, now);
   }
 }
 
-void note_health(Tx& tx, SystemTime now) {
-  const SystemTime limit = now - kSilentAfter;
-  for (const Row& row : tx.query(kHealthChanged, {limit, kRowsPerRound})) {
+void note_health(Tx& tx, const Rows& changed, SystemTime limit, SystemTime now) {
+  for (const Row& row : changed) {
     const bool healthy = row.time("received_at") > limit;
     tx.query(kSetHealth,
              {row.text("cluster_id"), row.text("node_id"), healthy ? "healthy" : "silent"});
@@ -87,11 +122,14 @@ void note_health(Tx& tx, SystemTime now) {
 
 }  // namespace
 
-void run_maintenance(Tx& tx, SystemTime now) {
+void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since) {
   if (!tx.query(kOnlyOne)[0].boolean("mine")) return;
   tx.enter(Scope::platform());
-  end_missing_sessions(tx, now);
-  note_health(tx, now);
+  const SystemTime limit = now - kSilentAfter;
+  const std::vector<Missing> missing = lock_missing_sessions(tx);
+  const Rows changed = tx.query(kHealthChanged, {limit, kEventsPerRound, listening_since < limit});
+  end_missing_sessions(tx, missing, now);
+  note_health(tx, changed, limit, now);
   tx.query(kForgetHeartbeats, {SystemTime(now - kHeartbeatsKept), kRowsPerRound});
   tx.query(kForgetNodeEvents, {SystemTime(now - kNodeEventsKept), kRowsPerRound});
   tx.query(kForgetKeys, {SystemTime(now - kIdempotencyLife)});

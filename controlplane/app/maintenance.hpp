@@ -8,6 +8,8 @@ namespace rap::cp {
 
 // One round; of several servers one does it at a time. Sessions that their node no longer mentions
 // end, nodes that fell silent are said to be (audited), old heartbeats, keys and tokens go.
-void run_maintenance(Tx& tx, SystemTime now);
+// `listening_since`: from when on heartbeats could be heard; nobody is silent before the time that
+// makes silent has passed since.
+void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since);
 
 }  // namespace rap::cp

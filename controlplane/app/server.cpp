@@ -138,13 +138,18 @@ struct Server::Impl {
   }
 
   Task<void> maintain() {
+    // A node that nobody could hear is not silent.
+    SystemTime listening_since = clock.now();
     for (;;) {
       co_await net::sleep_for(kMaintenancePause);
       const SystemTime now = clock.now();
-      Database::Work work = [now](Tx& tx) { run_maintenance(tx, now); };
+      Database::Work work = [now, listening_since](Tx& tx) {
+        run_maintenance(tx, now, listening_since);
+      };
       try {
         co_await db.run(std::move(work));
       } catch (const std::runtime_error& error) {
+        listening_since = clock.now();
         log::warn("maintenance put off", {{"detail", error.what()}});
       }
     }
