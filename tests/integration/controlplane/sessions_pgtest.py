@@ -175,7 +175,8 @@ class Sessions(PlaneTest):
         says = lambda state: self.beat([{"session_id": session, "state": state, "detail": "", "viewers": 0}])
         says("active")
         self.until(session, "active")
-        self.plane.admin_sql("update node_heartbeat_latest set received_at = now() + interval '40 seconds' "
+        # Less than the 15 seconds after which a session that is not in it counts as gone.
+        self.plane.admin_sql("update node_heartbeat_latest set received_at = now() + interval '12 seconds' "
                              f"where node_id = '{self.n.id}'")
         before = self.plane.admin_sql(f"select reported_at from sessions where id = '{session}'")
         self.n.beat(capabilities=[], sessions=[{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
