@@ -18,6 +18,9 @@ constexpr std::chrono::hours kHeartbeatsKept{7 * 24};
 constexpr std::chrono::hours kOldTokensKept{24};
 // An agent sends again within its longest pause of half a minute; the audit chain keeps the event.
 constexpr std::chrono::hours kNodeEventsKept{7 * 24};
+// Refused ten minutes after the rotation; kept as long as somebody may ask which certificate it
+// was.
+constexpr std::chrono::hours kOldCertificatesKept{7 * 24};
 // One round stays short; what is left comes two seconds later.
 constexpr std::int64_t kRowsPerRound = 5000;
 // Of what is told in the audit chain: everybody else who has something to tell waits meanwhile.
@@ -68,6 +71,11 @@ constexpr const char* kForgetHeartbeats = R"sql(
 constexpr const char* kForgetNodeEvents = R"sql(
   delete from node_events where ctid in
     (select ctid from node_events where received_at < $1 limit $2)
+)sql";
+constexpr const char* kForgetCertificates = R"sql(
+  delete from node_identities where certificate_sha256 in
+    (select certificate_sha256 from node_identities
+     where identity_status = 'superseded' and certificate_not_after < $1 limit $2)
 )sql";
 constexpr const char* kForgetKeys = "delete from idempotency_keys where created_at < $1";
 constexpr const char* kForgetTokens = "delete from auth_sessions where expires_at < $1";
@@ -132,6 +140,7 @@ void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since) {
   note_health(tx, changed, limit, now);
   tx.query(kForgetHeartbeats, {SystemTime(now - kHeartbeatsKept), kRowsPerRound});
   tx.query(kForgetNodeEvents, {SystemTime(now - kNodeEventsKept), kRowsPerRound});
+  tx.query(kForgetCertificates, {SystemTime(now - kOldCertificatesKept), kRowsPerRound});
   tx.query(kForgetKeys, {SystemTime(now - kIdempotencyLife)});
   tx.query(kForgetTokens, {SystemTime(now - kOldTokensKept)});
 }

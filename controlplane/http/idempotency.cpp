@@ -13,11 +13,11 @@ namespace {
 
 // Waits for another transaction with the same key, so two at once do the work once.
 constexpr const char* kClaim = R"sql(
-  insert into idempotency_keys (principal, key, route, body_sha256, created_at)
+  insert into idempotency_keys (principal, key, route, body_mac, created_at)
   values ($1, $2, $3, $4, $5) on conflict (principal, key) do nothing
 )sql";
 constexpr const char* kFind = R"sql(
-  select route, body_sha256, status, response, created_at from idempotency_keys
+  select route, body_mac, status, response, created_at from idempotency_keys
   where principal = $1 and key = $2
 )sql";
 constexpr const char* kForget = "delete from idempotency_keys where principal = $1 and key = $2";
@@ -55,7 +55,10 @@ Reply with_idempotency_key(const Call& call, Tx& tx, const TransactionHandler& h
   const std::string key(*given);
   const std::string principal = call.person.id.str();
   const std::string where = fmt::format("{} {}", call.method, call.path);
-  const Sha256Digest body = sha256(call.http->body);
+  // Keyed: bodies hold passwords and secrets, which a plain hash would let a reader of the database
+  // guess.
+  const Sha256Digest body =
+      call.services->sealer.mac(as_bytes(call.http->body), context_of(principal, key));
   const auto claim = [&] {
     return tx.query(kClaim, {principal, key, where, ByteView(body), call.now}).affected() == 1;
   };
@@ -65,7 +68,7 @@ Reply with_idempotency_key(const Call& call, Tx& tx, const TransactionHandler& h
       tx.query(kForget, {principal, key});
       claim();
     } else if (rows[0].text("route") != where ||
-               !equal_constant_time(rows[0].bytes("body_sha256"), body)) {
+               !equal_constant_time(rows[0].bytes("body_mac"), body)) {
       throw Problem(422, "conflict", "this Idempotency-Key was used for another request");
     } else {
       return earlier(call, rows[0], context_of(principal, key));

@@ -1,6 +1,7 @@
 #include "controlplane/secrets/sealer.hpp"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/stat.h>
 
 #include <memory>
@@ -68,6 +69,16 @@ Result<Secret> gcm_open(ByteView key, ByteView sealed, ByteView context) {
   return secret;
 }
 
+Sha256Digest hmac_sha256(ByteView key, ByteView data) {
+  Sha256Digest out{};
+  unsigned size = out.size();
+  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), data.data(), data.size(),
+           out.data(), &size) == nullptr) {
+    throw std::runtime_error("HMAC-SHA256: " + openssl_error());
+  }
+  return out;
+}
+
 }  // namespace
 
 Sealer::Sealer(Secret kek) : kek_(std::move(kek)) {
@@ -93,6 +104,12 @@ Result<Sealer> Sealer::from_file(const std::filesystem::path& path) {
   wipe(*text);
   if (!key) return fail(Errc::malformed, path.string() + ": not 64 hex digits");
   return create(Secret(std::move(*key)));
+}
+
+Sha256Digest Sealer::mac(ByteView data, std::string_view context) const {
+  const std::string label = "rap mac|" + std::string(context);
+  const Sha256Digest key = hmac_sha256(kek_.bytes(), as_bytes(label));
+  return hmac_sha256(key, data);
 }
 
 Bytes Sealer::seal(ByteView plain, std::string_view context) const {

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/bytes.hpp"
+#include "base/crypto.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 
@@ -26,6 +27,9 @@ class Sealer {
   Bytes seal(ByteView plain, std::string_view context) const;
   // `malformed`; `mismatch` for another KEK; `bad_signature` when changed, or another context.
   Result<Secret> open(ByteView sealed, std::string_view context) const;
+  // HMAC-SHA256 under a key that is made of the KEK and `context`: equal for equal `data`, and says
+  // nothing about it to who has only the database.
+  Sha256Digest mac(ByteView data, std::string_view context) const;
 
  private:
   explicit Sealer(Secret kek);

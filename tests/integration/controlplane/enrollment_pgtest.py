@@ -152,6 +152,25 @@ class Enrollment(PlaneTest):
         self.refused(409, "conflict", self.owner.post, f"/v1/nodes/{node.id}/enable")
         self.assertIn("node.certificate_rotated", self.kinds(cluster))
 
+    def test_certificates_that_were_replaced_are_found_by_index_and_forgotten(self):
+        cluster = self.cluster()
+        node = self.node(cluster)
+        for _ in range(3):
+            node.certificate.write_text(
+                node.api().post("/v1/node/certificate", {"csr_pem": node.csr()})["certificate_pem"])
+        count = lambda: int(self.plane.admin_sql(f"select count(*) from node_identities where node_id = '{node.id}'"))
+        self.assertEqual(count(), 4)
+        self.plane.admin_sql("update node_identities set certificate_not_after = now() - interval '8 days' where "
+                             f"node_id = '{node.id}' and identity_status = 'superseded'")
+        wait_until(lambda: count() == 1, 15, "only the certificate in force")
+        node.beat()
+        for index, query in (
+                ("node_identities_by_node", "select max(certificate_not_after) from node_identities "
+                                            f"where cluster_id = '{cluster}' and node_id = '{node.id}'"),
+                ("node_join_requests_by_fingerprint", "select id from node_join_requests where node_fingerprint = "
+                                                      "'\\x00' order by created_at desc limit 1")):
+            self.assertIn(index, self.plane.admin_sql(f"set enable_seqscan = off; explain {query}"))
+
     def test_revocation_closes_an_open_long_poll(self):
         import threading
         node = self.node(self.cluster())

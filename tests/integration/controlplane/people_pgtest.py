@@ -223,6 +223,13 @@ class People(PlaneTest):
         self.assertNotIn(secret, self.plane.admin_sql("select row_to_json(k)::text from idempotency_keys k"))
         self.assertNotIn(secret.encode().hex(), self.plane.admin_sql("select row_to_json(k)::text from idempotency_keys k"))
 
+    def test_what_is_kept_of_a_request_lets_nobody_guess_its_password(self):
+        body = json.dumps({"login": self.slug("p"), "display_name": "p", "password": PASSWORD}).encode()
+        self.owner.post("/v1/users", body, key="guess")
+        kept = self.plane.admin_sql("select encode(body_mac, 'hex') from idempotency_keys where key = 'guess'")
+        self.assertEqual(len(kept), 64)
+        self.assertNotEqual(kept, hashlib.sha256(body).hexdigest())
+
     def test_etags(self):
         cluster = self.cluster()
         path = f"/v1/clusters/{cluster}"

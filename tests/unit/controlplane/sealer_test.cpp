@@ -29,6 +29,19 @@ TEST(Sealer, OpensOnlyTheSameBytesInTheSameContextWithTheSameKey) {
   EXPECT_FALSE(Sealer::create(Secret(random_bytes(16))));
 }
 
+TEST(Sealer, MacsDependOnTheKeyTheContextAndTheData) {
+  const auto sealer = Sealer::create(Secret(Bytes(32, 1)));
+  const auto other = Sealer::create(Secret(Bytes(32, 2)));
+  ASSERT_TRUE(sealer && other);
+  const auto mac = sealer->mac(as_bytes("hunter2"), "a");
+  EXPECT_EQ(mac, sealer->mac(as_bytes("hunter2"), "a"));
+  EXPECT_NE(mac, sealer->mac(as_bytes("hunter3"), "a"));
+  EXPECT_NE(mac, sealer->mac(as_bytes("hunter2"), "b"));
+  EXPECT_NE(mac, other->mac(as_bytes("hunter2"), "a"));
+  EXPECT_NE(mac, sha256("hunter2"));
+  EXPECT_NE(sealer->mac({}, "a"), mac);
+}
+
 TEST(Password, ArgonHashesVerify) {
   const std::string encoded = hash_password("correct horse");
   EXPECT_TRUE(encoded.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
