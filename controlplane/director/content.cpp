@@ -6,12 +6,17 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/log.hpp"
+#include "contracts/snapshot_limits.hpp"
 #include "controlplane/releases/choose.hpp"
 #include "controlplane/roles/rules.hpp"
 #include "fabric/lease.hpp"
 
 namespace rap::cp {
 namespace {
+
+// Beside the resources there are a few keys.
+constexpr std::size_t kAccessResourceBytesMax = kSnapshotBytesMax - 64 * 1024;
 
 constexpr const char* kMembership = R"sql(
   select n.name, m.membership_status, a.term
@@ -150,21 +155,34 @@ boost::json::object resource_json(const Row& row, const std::string& role) {
   return out;
 }
 
-boost::json::object access_document(Tx& tx, const ClusterId& cluster, const ClusterKeyset& keys,
+boost::json::object access_document(Tx& tx, const ClusterId& cluster, const NodeId& node,
+                                    const ClusterKeyset& keys,
                                     const std::vector<Assignment>& assignments) {
   boost::json::object key;
   key["kid"] = fabric::lease_key_id(keys.lease.public_raw());
   key["public"] = to_hex(keys.lease.public_raw());
   boost::json::array resources;
   std::set<std::string> seen;
+  std::size_t bytes = 0;
+  std::size_t left_out = 0;
   for (const Assignment& assignment : assignments) {
     const auto protocol = protocol_of_role(assignment.role);
     if (!protocol) continue;
     for (const Row& row : tx.query(kResources, {cluster, *protocol, assignment.organization})) {
-      if (seen.insert(row.text("id")).second) {
-        resources.push_back(resource_json(row, assignment.role));
+      if (!seen.insert(row.text("id")).second) continue;
+      auto resource = resource_json(row, assignment.role);
+      const std::size_t size = boost::json::serialize(resource).size() + 1;
+      if (resources.size() == kResourcesMax || bytes + size > kAccessResourceBytesMax) {
+        ++left_out;
+        continue;
       }
+      bytes += size;
+      resources.push_back(std::move(resource));
     }
+  }
+  if (left_out > 0) {
+    log::error("a node has more resources than it can be told; it serves the rest",
+               {{"node", node.str()}, {"left_out", left_out}});
   }
   boost::json::array lease_keys;
   lease_keys.push_back(std::move(key));
@@ -226,7 +244,7 @@ DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& 
   roles["format"] = 1;
   roles["assignments"] = std::move(listed);
   builder.document("snap/roles.json", roles, roles);
-  const auto access = access_document(tx, cluster, keys, assignments);
+  const auto access = access_document(tx, cluster, node, keys, assignments);
   builder.document("snap/access.json", access, access);
 
   for (const std::string& release : chosen) {

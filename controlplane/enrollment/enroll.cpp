@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
+#include "contracts/snapshot_limits.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/clusters/director_root.hpp"
 #include "controlplane/clusters/keys.hpp"
@@ -286,7 +287,7 @@ void add_enroll_routes(std::vector<Route>& routes) {
              enroll,
              {text_field("token", 1, 200),
               lines_field("csr_pem", 1, 16 * 1024),
-              text_field("node_name", 1, 100),
+              text_field("node_name", 1, kNodeNameMax),
               {"facts", FieldType::object, Need::optional},
               {"capabilities", FieldType::items, Need::optional, 0, 64},
               {"requested_roles", FieldType::texts, Need::optional, 0, 32},

@@ -1,5 +1,6 @@
 #include <boost/json.hpp>
 
+#include "contracts/snapshot_limits.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/clusters/director_root.hpp"
 #include "controlplane/clusters/keys.hpp"
@@ -183,13 +184,14 @@ void add_join_request_routes(std::vector<Route>& routes) {
                     "One join request",
                     {{200, "JoinRequest"}, 404},
                     get});
-  Route yes{"POST",
-            "/v1/join-requests/{id}/approve",
-            Who::owner,
-            "Make the machine a node, or renew the node",
-            {{200, "JoinRequest"}, 404, 409},
-            approve,
-            {text_field("node_name", 1, 100, Need::optional), optional_text("group_id", 40)}};
+  Route yes{
+      "POST",
+      "/v1/join-requests/{id}/approve",
+      Who::owner,
+      "Make the machine a node, or renew the node",
+      {{200, "JoinRequest"}, 404, 409},
+      approve,
+      {text_field("node_name", 1, kNodeNameMax, Need::optional), optional_text("group_id", 40)}};
   yes.changes_trust = true;
   routes.push_back(std::move(yes));
   routes.push_back({"POST",

@@ -1,6 +1,9 @@
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "contracts/snapshot_limits.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
@@ -12,8 +15,6 @@
 namespace rap::cp {
 namespace {
 
-constexpr std::size_t kOptionsMax = 32 * 1024;  // known hosts of a fleet
-
 constexpr const char* kOrganizationExists = "select 1 as one from organizations where id = $1";
 constexpr const char* kClusterExists =
     "select 1 as one from clusters where id = $1 and status = 'active'";
@@ -22,6 +23,11 @@ constexpr const char* kSecretExists =
 constexpr const char* kNameTaken = R"sql(
   select 1 as one from resources
   where organization_id = $1 and name = $2 and id <> $3 and deleted_at is null
+)sql";
+// Two at once may pass the limit by one each; a node's documents have room for that.
+constexpr const char* kUsed = R"sql(
+  select count(*) as resources, coalesce(sum(length(target::text) + length(options::text)), 0) as bytes
+  from resources where organization_id = $1 and id <> $2 and deleted_at is null
 )sql";
 constexpr const char* kInsert = R"sql(
   insert into resources (id, organization_id, cluster_id, name, protocol, target, secret_ref, options)
@@ -86,15 +92,33 @@ void check_target(const Call& call) {
   const auto& target = call.object("target");
   const auto host = json_string_or_none(target, "host");
   const auto port = json_int_or_none(target, "port");
-  if (!host || host->empty() || host->size() > 253) {
-    call.bad_field("target", "needs a host of 1 to 253 characters");
+  const auto is_visible = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != 0x7f; };
+  if (!host || host->empty() || host->size() > 253 || !std::ranges::all_of(*host, is_visible)) {
+    call.bad_field("target", "needs a host of 1 to 253 characters, without spaces");
   }
   if (!port || *port < 1 || *port > 65535) call.bad_field("target", "needs a port, 1 to 65535");
+  // What else it held would be sent to nodes that have no use for it.
+  if (target.size() != 2) call.bad_field("target", "has host and port only");
 }
 
+// The agent leaves out a resource with other options, so nobody gets to make one.
 void check_options(const Call& call) {
-  if (boost::json::serialize(call.object("options")).size() > kOptionsMax) {
-    call.bad_field("options", "at most 32 KiB");
+  if (!parse_json(boost::json::serialize(call.object("options")), kOptionsLimits)) {
+    call.bad_field("options", "at most 16 KiB, at most 8 levels deep");
+  }
+}
+
+// All organizations of a node share its documents: each has its part.
+void check_quota(const Call& call, Tx& tx, const OrganizationId& organization,
+                 std::string_view self) {
+  const Row used = tx.query(kUsed, {organization, self})[0];
+  if (static_cast<std::size_t>(used.integer("resources")) >= kOrganizationResourcesMax) {
+    refuse(Errc::conflict, "the organization has 1000 resources already; remove one first");
+  }
+  const std::size_t more = boost::json::serialize(call.object("target")).size() +
+                           boost::json::serialize(call.object("options")).size();
+  if (static_cast<std::size_t>(used.integer("bytes")) + more > kOrganizationResourceBytesMax) {
+    refuse(Errc::conflict, "targets and options of the organization have 1 MiB together already");
   }
 }
 
@@ -139,6 +163,7 @@ Reply create(const Call& call, Tx& tx) {
   check_target(call);
   check_options(call);
   check_name(tx, organization, call.text("name"), "");
+  check_quota(call, tx, organization, "");
   const auto id = ResourceId::fresh();
   tx.query(kInsert,
            {id, organization, cluster, call.text("name"), call.text("protocol"),
@@ -181,6 +206,7 @@ Reply update(const Call& call, Tx& tx) {
   check_options(call);
   const std::string name = call.has("name") ? call.text("name") : row.text("name");
   check_name(tx, organization, name, row.text("id"));
+  if (call.has("options")) check_quota(call, tx, organization, row.text("id"));
   // secret_ref: null takes the secret away; absent leaves it.
   const auto secret = call.body->contains("secret_ref") ? checked_secret(call, tx, organization)
                                                         : row.text_or_none("secret_ref");

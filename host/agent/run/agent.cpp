@@ -236,6 +236,12 @@ net::Task<bool> Agent::sync(SyncInput::Scope scope) {
 }
 
 void Agent::tell_refused(const SyncOutput& output) {
+  const Access& access = output.applied->access;
+  if (access.left_out > 0) {
+    node_events_.report(NodeEventKind::metadata_refused, "director",
+                        "resources left out: " + std::to_string(access.left_out) +
+                            "; the first: " + access.left_out_why);
+  }
   if (!output.release_trouble.empty() && is_refusal(output.release_trouble_code)) {
     node_events_.report(NodeEventKind::metadata_refused, "release", output.release_trouble);
   }

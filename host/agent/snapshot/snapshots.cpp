@@ -14,7 +14,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr JsonLimits kLimits{.bytes_max = kSnapshotBytesMax, .depth_max = 16};
+// Deeper than the options of any resource, whose own limit is looked at one by one.
+constexpr JsonLimits kLimits{.bytes_max = kSnapshotBytesMax, .depth_max = 40};
 
 // Reads members of one object and remembers the first thing that was wrong.
 class Reader {
@@ -57,7 +58,7 @@ class Reader {
     if (value == nullptr) return "{}";
     if (!value->is_object()) return wrong(std::string(key) + ": want an object"), "{}";
     std::string out = json::serialize(*value);
-    if (out.size() > 16 * 1024) wrong(std::string(key) + ": more than 16 KiB");
+    if (!parse_json(out, kOptionsLimits)) wrong(std::string(key) + ": too large or too deep");
     return out;
   }
   void wrong(const std::string& what) {
@@ -125,7 +126,7 @@ Result<Membership> parse_membership(std::string_view text) {
   Membership out;
   out.cluster_id = reader.id<ClusterId>("cluster_id");
   out.node_id = reader.id<NodeId>("node_id");
-  out.node_name = reader.text("node_name", 64);
+  out.node_name = reader.text("node_name", kNodeNameMax);
   const std::string status = reader.text("status", 16);
   if (status == "active") {
     out.status = NodeStatus::active;
@@ -182,6 +183,33 @@ Result<std::vector<RoleAssignment>> parse_roles(std::string_view text) {
   return out;
 }
 
+namespace {
+
+Result<Resource> parse_resource(const json::value& item) {
+  if (!item.is_object()) return fail(Errc::invalid, "want an object");
+  Reader reader(item.get_object(), "");
+  Resource entry;
+  entry.resource_id = reader.id<ResourceId>("resource_id");
+  entry.organization_id = reader.id<OrganizationId>("organization_id");
+  entry.name = reader.text("name", 128);
+  entry.protocol = reader.text("protocol", 40);
+  entry.role = reader.text("role", 40);
+  if (!is_role_name(entry.role)) reader.wrong("role: not a role name");
+  entry.secret_ref = reader.id_or_empty<SecretRefId>("secret_ref");
+  entry.options_json = reader.object_text("options");
+  auto target = json_object(item.get_object(), "target");
+  if (!target) return fail(Errc::invalid, target.error().detail);
+  Reader target_reader(**target, "target: ");
+  entry.host = target_reader.text("host", 253);
+  if (entry.host.empty()) target_reader.wrong("host: empty");
+  entry.port = static_cast<std::uint16_t>(target_reader.number("port", 1, 65535));
+  if (Status good = reader.done(); !good) return fail(std::move(good.error()));
+  if (Status good = target_reader.done(); !good) return fail(std::move(good.error()));
+  return entry;
+}
+
+}  // namespace
+
 Result<Access> parse_access(std::string_view text) {
   auto document = parse_document(text);
   if (!document) return fail(document.error(), "access");
@@ -204,29 +232,19 @@ Result<Access> parse_access(std::string_view text) {
   auto resources = array_of(*document, "resources", kResourcesMax);
   if (!resources) return fail(resources.error(), "access");
   for (const json::value& item : **resources) {
-    const std::string where = "access: resource " + std::to_string(out.resources.size()) + ": ";
-    if (!item.is_object()) return fail(Errc::invalid, where + "want an object");
-    Reader reader(item.get_object(), where);
-    Resource entry;
-    entry.resource_id = reader.id<ResourceId>("resource_id");
-    entry.organization_id = reader.id<OrganizationId>("organization_id");
-    entry.name = reader.text("name", 128);
-    entry.protocol = reader.text("protocol", 40);
-    entry.role = reader.text("role", 40);
-    if (!is_role_name(entry.role)) reader.wrong("role: not a role name");
-    entry.secret_ref = reader.id_or_empty<SecretRefId>("secret_ref");
-    entry.options_json = reader.object_text("options");
-    auto target = json_object(item.get_object(), "target");
-    if (!target) return fail(Errc::invalid, where + target.error().detail);
-    Reader target_reader(**target, where + "target: ");
-    entry.host = target_reader.text("host", 253);
-    if (entry.host.empty()) target_reader.wrong("host: empty");
-    entry.port = static_cast<std::uint16_t>(target_reader.number("port", 1, 65535));
-    if (Status good = reader.done(); !good) return fail(std::move(good.error()));
-    if (Status good = target_reader.done(); !good) return fail(std::move(good.error()));
-    std::string key = entry.resource_id;
-    if (!out.resources.emplace(std::move(key), std::move(entry)).second) {
-      return fail(Errc::invalid, where + "resource_id repeats");
+    auto entry = parse_resource(item);
+    Status taken;
+    if (!entry) {
+      taken = fail(std::move(entry.error()));
+    } else if (std::string key = entry->resource_id;
+               !out.resources.emplace(std::move(key), std::move(*entry)).second) {
+      taken = fail(Errc::invalid, "resource_id repeats");
+    }
+    if (!taken && out.left_out++ == 0) {
+      const auto id =
+          item.is_object() ? json_string_or_none(item.get_object(), "resource_id") : std::nullopt;
+      const auto known = ResourceId::parse(id.value_or(""));
+      out.left_out_why = (known ? known->str() : "one without an id") + ": " + taken.error().detail;
     }
   }
   return out;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "contracts/snapshot_limits.hpp"
 
 namespace rap::agent {
 
@@ -59,14 +60,13 @@ struct Resource {
 struct Access {
   std::vector<LeaseKey> lease_keys;
   std::map<std::string, Resource> resources;  // by id
+  // Resources that were left out because they are not as they have to be: how many, and what is
+  // wrong with the first. One organization's mistake must not take the node from the others.
+  std::size_t left_out = 0;
+  std::string left_out_why;
 };
 
-// Limits: what one node can reasonably serve; a larger document is a mistake or an attack.
-inline constexpr std::size_t kAssignmentsMax = 1'000;
-inline constexpr std::size_t kLeaseKeysMax = 16;
-inline constexpr std::size_t kResourcesMax = 20'000;
-inline constexpr std::size_t kSnapshotBytesMax = 16u << 20;
-
+// Limits: contracts/snapshot_limits.hpp; a larger document is a mistake or an attack.
 // Each fails with `malformed`, `invalid` or `too_large`, naming the member.
 Result<Membership> parse_membership(std::string_view text);
 Result<std::vector<RoleAssignment>> parse_roles(std::string_view text);

@@ -137,6 +137,13 @@ class Enrollment(PlaneTest):
         self.refused(409, "conflict", self.owner.post, f"/v1/join-requests/{request}/approve", {})
         self.refused(403, "forbidden", node.ask, self.token(cluster)["token"])
 
+    def test_a_name_that_no_agent_reads_is_refused(self):
+        node = Node(self.plane, self.slug("n"))
+        token = self.token(self.cluster())["token"]
+        self.refused(400, "invalid", node.ask, token, node_name="n" * 65)
+        request = node.ask(token, node_name="n" * 64)["join_request_id"]
+        self.refused(400, "invalid", self.owner.post, f"/v1/join-requests/{request}/approve", {"node_name": "m" * 65})
+
     def test_rotation_and_revocation(self):
         cluster = self.cluster()
         node = self.node(cluster)

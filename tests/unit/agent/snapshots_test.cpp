@@ -111,16 +111,42 @@ TEST(Snapshots, RefuseHostileRoles) {
 TEST(Snapshots, RefuseHostileAccess) {
   const std::string good = access();
   for (const std::string& bad :
-       {replaced(good, "2222", "0"), replaced(good, "2222", "65536"),
-        replaced(good, "127.0.0.1", ""), replaced(good, "127.0.0.1", std::string(300, 'h')),
-        replaced(good, std::string(64, 'a'), std::string(63, 'a')),
+       {replaced(good, std::string(64, 'a'), std::string(63, 'a')),
         replaced(good, std::string(64, 'a'), std::string(64, 'g')),
-        replaced(good, kSecret, "sec_x"), replaced(good, kOrganization, "org_x"),
-        replaced(good, R"({"user":"demo"})", "[]"),
-        replaced(good, R"({"user":"demo"})", "{\"x\":\"" + std::string(20'000, 'x') + "\"}"),
-        replaced(good, "\"target\"", "\"tarjet\"")}) {
+        replaced(good, "\"resources\"", "\"resorces\""), replaced(good, "[{\"kid", "[7,{\"kid")}) {
     EXPECT_FALSE(parse_access(bad)) << bad.substr(0, 400);
   }
+}
+
+std::string nested(int levels) {
+  std::string out;
+  for (int i = 0; i < levels; ++i) out += "{\"a\":";
+  return out + "1" + std::string(static_cast<std::size_t>(levels), '}');
+}
+
+// What one organization wrote must not take the others' resources from the node.
+TEST(Snapshots, OneHostileResourceIsLeftOutAndTheOthersStay) {
+  const std::string good = access();
+  const auto from = good.find("[{\"resource_id") + 1;
+  const std::string entry = good.substr(from, good.rfind(']') - from);
+  const std::string options = R"({"user":"demo"})";
+  for (const std::string& bad :
+       {std::string("7"), std::string("{}"), replaced(entry, "2222", "0"),
+        replaced(entry, "2222", "65536"), replaced(entry, "127.0.0.1", ""),
+        replaced(entry, "127.0.0.1", std::string(300, 'h')), replaced(entry, kSecret, "sec_x"),
+        replaced(entry, kOrganization, "org_x"), replaced(entry, options, "[]"),
+        replaced(entry, options, "{\"x\":\"" + std::string(20'000, 'x') + "\"}"),
+        replaced(entry, options, nested(9)), replaced(entry, options, nested(31)),
+        replaced(entry, "\"target\"", "\"tarjet\""), entry}) {
+    auto out = parse_access(replaced(good, entry, entry + "," + bad));
+    ASSERT_TRUE(out) << out.error().text() << bad.substr(0, 400);
+    EXPECT_EQ(out->resources.size(), 1u);
+    EXPECT_EQ(out->left_out, 1u) << bad.substr(0, 400);
+    EXPECT_LT(out->left_out_why.size(), 200u);
+    EXPECT_FALSE(out->left_out_why.empty());
+  }
+  EXPECT_EQ(parse_access(replaced(good, options, nested(8)))->left_out, 0u);
+  EXPECT_EQ(parse_access(good)->left_out, 0u);
 }
 
 TEST(Snapshots, DeepNestingIsRefused) {
