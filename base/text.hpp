@@ -10,4 +10,7 @@ namespace rap {
 // JSON string.
 std::string as_utf8(std::string_view text);
 
+// The longest beginning of at most `most` bytes that cuts no UTF-8 sequence in two.
+std::string_view utf8_prefix(std::string_view text, std::size_t most);
+
 }  // namespace rap

@@ -10,7 +10,9 @@
 
 #include "base/crypto.hpp"
 #include "controlplane/audit/chain.hpp"
+#include "controlplane/db/database.hpp"
 #include "controlplane/http/page.hpp"
+#include "controlplane/http/services.hpp"
 
 namespace rap::cp {
 namespace {
@@ -21,6 +23,8 @@ constexpr const char* kLockHead = R"sql(
   on conflict (chain_id) do update set chain_id = excluded.chain_id
   returning seq, hash
 )sql";
+
+constexpr const char* kHead = "select seq, hash from audit_chains where chain_id = $1";
 
 constexpr const char* kMoveHead = "update audit_chains set seq = $2, hash = $3 where chain_id = $1";
 
@@ -37,6 +41,12 @@ constexpr const char* kOfChain = R"sql(
   select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
          subject, organization_id, detail, previous_hash, hash
   from cluster_audit_events where chain_id = $1 and seq > $2 order by seq limit $3
+)sql";
+
+constexpr const char* kOfChainUpTo = R"sql(
+  select chain_id, seq, event_id, at, authority_term, actor_kind, actor_id, actor_name, kind,
+         subject, organization_id, detail, previous_hash, hash
+  from cluster_audit_events where chain_id = $1 and seq > $2 and seq <= $3 order by seq limit $4
 )sql";
 
 constexpr const char* kOfOrganization = R"sql(
@@ -138,26 +148,57 @@ Reply list_of_organization(const Call& call, Tx& tx) {
   return page_reply(page, tx.query(query, {id, page.after, page.fetch()}), event_json, "event_id");
 }
 
-Reply verify_chain(const Call& call, Tx& tx) {
-  constexpr std::int64_t kBatch = 1000;
+// Rows of one transaction: a long chain must hold neither a lock nor a connection of the pool.
+constexpr std::int64_t kVerifyBatch = 1000;
+
+struct Head {
+  std::int64_t seq = 0;
+  Bytes hash = Bytes(32);
+};
+
+// The next rows of the chain; false when there are no more, or one is not as it has to be.
+bool verify_batch(Tx& tx, const std::string& chain, std::int64_t last, AuditVerifier& verifier) {
   tx.enter(Scope::platform());
-  const std::string chain = chain_of_path(call, tx);
-  AuditVerifier verifier(chain);
-  const Rows head = tx.query(kLockHead, {chain, Bytes(32)});
-  for (bool more = true; more;) {
-    const Rows rows = tx.query(kOfChain, {chain, verifier.checked(), kBatch});
-    more = rows.size() == static_cast<std::size_t>(kBatch);
-    for (const Row& row : rows) {
-      if (!verifier.next(record_of(row), row.bytes("previous_hash"), row.bytes("hash"))) {
-        more = false;
-        break;
-      }
+  const Rows rows = tx.query(kOfChainUpTo, {chain, verifier.checked(), last, kVerifyBatch});
+  bool more = rows.size() == static_cast<std::size_t>(kVerifyBatch);
+  for (const Row& row : rows) {
+    if (!verifier.next(record_of(row), row.bytes("previous_hash"), row.bytes("hash"))) {
+      more = false;
+      break;
     }
   }
+  return more;
+}
+
+// What was appended meanwhile is the next call's: the head is read first, without its lock.
+net::Task<Reply> verify_chain(const Call& call) {
+  Database& db = call.services->db;
+  std::string chain;
+  Head head;
+  Database::Work begin = [&](Tx& tx) {
+    tx.enter(Scope::platform());
+    chain = chain_of_path(call, tx);
+    const Rows rows = tx.query(kHead, {chain});
+    if (!rows.empty()) head = {rows[0].integer("seq"), rows[0].bytes("hash")};
+  };
+  co_await db.run(std::move(begin));
+  AuditVerifier verifier(chain);
+  for (bool more = true; more;) {
+    AuditVerifier next = verifier;
+    Database::Work batch = [&](Tx& tx) {
+      next = verifier;  // the transaction may run again
+      more = verify_batch(tx, chain, head.seq, next);
+    };
+    co_await db.run(std::move(batch));
+    verifier = std::move(next);
+  }
   auto problem = verifier.problem();
-  if (!problem && head[0].integer("seq") != verifier.checked()) {
-    problem = fmt::format("the last {} events of the chain are missing",
-                          head[0].integer("seq") - verifier.checked());
+  if (!problem && head.seq != verifier.checked()) {
+    problem =
+        fmt::format("the last {} events of the chain are missing", head.seq - verifier.checked());
+  }
+  if (!problem && !equal_constant_time(head.hash, verifier.head())) {
+    problem = "the last event is not the one that the chain's head names";
   }
   boost::json::object body;
   body["valid"] = !problem.has_value();
@@ -165,7 +206,7 @@ Reply verify_chain(const Call& call, Tx& tx) {
   body["head"] = to_hex(verifier.head());
   body["problem"] = nullptr;
   if (problem) body["problem"] = *problem;
-  return json_reply(200, body);
+  co_return json_reply(200, body);
 }
 
 }  // namespace
@@ -220,7 +261,7 @@ void add_audit_routes(std::vector<Route>& routes) {
                     Who::owner,
                     "Checks the hash chain of a cluster's audit events",
                     {{200, "AuditVerdict"}, 404},
-                    verify_chain});
+                    TaskHandler(verify_chain)});
   routes.push_back({"GET",
                     "/v1/organizations/{id}/audit-events",
                     Who::person,

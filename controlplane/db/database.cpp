@@ -89,6 +89,11 @@ struct Database::Impl {
         return;
       } catch (const TransactionConflict&) {
         if (attempt == kAttemptsMax) throw;
+      } catch (const CommitInDoubt& error) {
+        ++failures;
+        connection.reset();
+        log::warn("connection lost while committing", {{"detail", error.what()}});
+        throw;
       } catch (const DatabaseUnavailable& error) {
         ++failures;
         connection.reset();

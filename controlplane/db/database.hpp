@@ -33,9 +33,10 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
-  // Throws what `work` throws, DatabaseUnavailable (away, or the queue is full), and the others of
-  // sql.hpp. `work` must be named before the co_await (base/net/README.md); what it refers to
-  // stays alive in the caller until the awaitable is done, which cancellation does not shorten.
+  // Throws what `work` throws, DatabaseUnavailable (away, or the queue is full), CommitInDoubt
+  // (lost at the commit: never run again here), and the others of sql.hpp. `work` must be named
+  // before the co_await (base/net/README.md); what it refers to stays alive in the caller until the
+  // awaitable is done, which cancellation does not shorten.
   net::Task<void> run(Work work);
   // The same for a thread that may wait.
   void run_blocking(const Work& work);

@@ -219,7 +219,7 @@ void Connection::run(const std::function<void(Tx&)>& work) {
   } catch (const pqxx::broken_connection& error) {
     throw DatabaseUnavailable(error.what());
   } catch (const pqxx::in_doubt_error& error) {
-    throw DatabaseUnavailable(error.what());
+    throw CommitInDoubt(error.what());
   } catch (const pqxx::serialization_failure& error) {
     throw TransactionConflict(error.what());
   } catch (const pqxx::deadlock_detected& error) {
@@ -238,6 +238,7 @@ void Connection::run(const std::function<void(Tx&)>& work) {
     const std::string state = error.sqlstate();
     if (state.starts_with("57P") || state.starts_with("08"))
       throw DatabaseUnavailable(error.what());
+    if (state.starts_with("22")) throw ValueRefused(error.what());
     if (state == "55P03") throw TransactionConflict(error.what());
     throw DatabaseFault(std::string(error.what()) + " in: " + error.query().substr(0, 200));
   } catch (const pqxx::failure& error) {

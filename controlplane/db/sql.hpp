@@ -23,6 +23,15 @@ namespace rap::cp {
 class DatabaseUnavailable : public std::runtime_error {
   using runtime_error::runtime_error;
 };
+// The connection was lost while committing: it may have been done. Running the work again could do
+// it twice; it is for the caller to look.
+class CommitInDoubt : public DatabaseUnavailable {
+  using DatabaseUnavailable::DatabaseUnavailable;
+};
+// A value that the column cannot hold (SQLSTATE class 22: out of range, not a text of its kind).
+class ValueRefused : public std::runtime_error {
+  using runtime_error::runtime_error;
+};
 // A unique or foreign key or check constraint refused the change; `constraint` names it.
 class ConstraintViolation : public std::runtime_error {
  public:
@@ -142,7 +151,7 @@ class Connection {
   Connection(Connection&&) noexcept;
 
   // Runs `work` in a transaction and commits; rolls back when it throws. Throws what `work` throws
-  // and the four above.
+  // and the six above.
   void run(const std::function<void(Tx&)>& work);
   bool usable() const;
 

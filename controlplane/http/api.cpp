@@ -30,6 +30,17 @@ bool has_body(const net::HttpRequest& request) {
   return request.method == "POST" || request.method == "PATCH" || request.method == "PUT";
 }
 
+// PostgreSQL stores no NUL, in texts and in JSON alike. As deep as the parser allows.
+bool has_nul(const boost::json::value& value) {
+  const auto in = [](std::string_view text) { return text.find('\0') != std::string_view::npos; };
+  if (value.is_string()) return in(value.get_string());
+  if (value.is_array()) return std::ranges::any_of(value.get_array(), has_nul);
+  if (!value.is_object()) return false;
+  return std::ranges::any_of(value.get_object(), [&](const auto& member) {
+    return in(member.key()) || has_nul(member.value());
+  });
+}
+
 std::shared_ptr<const boost::json::object> parse_body(const net::HttpRequest& request,
                                                       const Route& route) {
   auto empty = std::make_shared<boost::json::object>();
@@ -38,15 +49,12 @@ std::shared_ptr<const boost::json::object> parse_body(const net::HttpRequest& re
   if (!request.body.empty() && (!type || !type->starts_with("application/json"))) {
     throw Problem(415, "unsupported", "send application/json");
   }
-  // PostgreSQL stores no NUL, in texts and in JSON alike.
-  if (request.body.find("\\u0000") != std::string::npos) {
-    refuse(Errc::malformed, "the body has a NUL character");
-  }
   auto value = parse_json(request.body);
   if (!value) {
     throw Problem(400, std::string(name(value.error().code)), "body: " + value.error().detail);
   }
   if (!value->is_object()) refuse(Errc::malformed, "body: must be a JSON object");
+  if (has_nul(*value)) refuse(Errc::malformed, "the body has a NUL character");
   auto errors = check_fields(value->get_object(), route.body);
   if (!errors.empty()) {
     Problem problem(400, "invalid", errors[0].pointer.substr(1) + ": " + errors[0].detail);
@@ -90,6 +98,19 @@ void authenticate(const Route& route, Call& call, Tx& tx, const net::PeerInfo& p
 Problem from_constraint(const ConstraintViolation& violation) {
   log::info("constraint refused a change", {{"constraint", violation.constraint}});
   return {409, "conflict", "it conflicts with what exists (" + violation.constraint + ")"};
+}
+
+// Sending the same again ends the same way, so a caller must not be told to.
+Problem from_value(const ValueRefused& refused) {
+  log::warn("the database refuses a value", {{"detail", refused.what()}});
+  return {400, "invalid",
+          "a value is one that cannot be stored: a number or time out of its range"};
+}
+
+Problem in_doubt() {
+  return {503, "unavailable",
+          "the database went away at the end: it is not known whether it was done; look, or repeat "
+          "with the same Idempotency-Key"};
 }
 
 Problem away() {
@@ -179,10 +200,14 @@ net::Task<net::HttpResponse> Api::handle(const net::HttpRequest& request,
     response = to_response(std::move(reply));
   } catch (const Problem& problem) {
     response = problem_response(problem);
+  } catch (const CommitInDoubt&) {
+    response = problem_response(in_doubt());
   } catch (const DatabaseUnavailable&) {
     response = problem_response(away());
   } catch (const TransactionConflict&) {
     response = problem_response(away());
+  } catch (const ValueRefused& refused) {
+    response = problem_response(from_value(refused));
   } catch (const ConstraintViolation& violation) {
     response = problem_response(from_constraint(violation));
   } catch (const boost::system::system_error& error) {

@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/text.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/nodes/heartbeats.hpp"
 #include "controlplane/nodes/presence.hpp"
@@ -14,11 +15,11 @@ namespace {
 constexpr std::int64_t kWorkloadsMax = 200;
 constexpr std::int64_t kSessionsMax = 2000;
 constexpr std::size_t kDetailMax = 1000;
+// Far more than ever look at one session, and what the column holds.
+constexpr std::int64_t kViewersMax = 100'000;
 
 std::string short_text(const boost::json::object& object, std::string_view key) {
-  std::string text = json_string_or_none(object, key).value_or("");
-  if (text.size() > kDetailMax) text.resize(kDetailMax);
-  return text;
+  return std::string(utf8_prefix(json_string_or_none(object, key).value_or(""), kDetailMax));
 }
 
 bool is_session_state(std::string_view state) {
@@ -48,11 +49,16 @@ std::vector<SessionReport> sessions_of(const Call& call) {
     report.state = short_text(object, "state");
     if (!is_session_state(report.state)) call.bad_field("sessions", "has an unknown state");
     report.detail = short_text(object, "detail");
-    report.controller = json_string_or_none(object, "controller");
+    if (object.if_contains("controller") != nullptr) {
+      report.controller = short_text(object, "controller");
+    }
     // A count, or the list of who views.
     report.viewers = json_int_or_none(object, "viewers").value_or(0);
     if (const auto* list = object.if_contains("viewers"); list != nullptr && list->is_array()) {
       report.viewers = static_cast<std::int64_t>(list->get_array().size());
+    }
+    if (report.viewers < 0 || report.viewers > kViewersMax) {
+      call.bad_field("sessions", "has viewers that are no number of people");
     }
     out.push_back(std::move(report));
   }

@@ -221,7 +221,7 @@ net::Task<void> HeartbeatBatcher::flush() {
     batch.push_back(std::move(waiting_.extract(waiting_.begin()).mapped()));
   }
   Database::Work write = [&batch](Tx& tx) { store_heartbeats(tx, batch); };
-  bool one_by_one = false;
+  bool refused = false;
   try {
     co_await database_.run(std::move(write));
     ++stats_.batches;
@@ -235,19 +235,41 @@ net::Task<void> HeartbeatBatcher::flush() {
     }
   } catch (const std::exception& error) {
     ++stats_.failed_batches;
-    one_by_one = batch.size() > 1;
+    refused = true;
     log::error("heartbeats not written", {{"detail", error.what()}, {"rows", batch.size()}});
   }
-  // A heartbeat that PostgreSQL refuses must not take those of other nodes with it.
-  if (!one_by_one) co_return;
-  for (const Heartbeat& h : batch) {
-    Database::Work single = [&h](Tx& tx) { store_heartbeats(tx, {h}); };
+  if (refused) co_await store_in_halves(std::move(batch));
+}
+
+// A heartbeat that PostgreSQL refuses must not take those of other nodes with it. Halves find one
+// of 250 in 16 transactions.
+net::Task<void> HeartbeatBatcher::store_in_halves(std::vector<Heartbeat> batch) {
+  std::vector<std::vector<Heartbeat>> parts;
+  const auto split = [&parts](std::vector<Heartbeat> whole) {
+    const auto middle = whole.begin() + static_cast<std::ptrdiff_t>(whole.size() / 2);
+    parts.emplace_back(std::move_iterator(middle), std::move_iterator(whole.end()));
+    whole.erase(middle, whole.end());
+    parts.push_back(std::move(whole));
+  };
+  if (batch.size() == 1) co_return;
+  split(std::move(batch));
+  while (!parts.empty()) {
+    std::vector<Heartbeat> part = std::move(parts.back());
+    parts.pop_back();
+    Database::Work write = [&part](Tx& tx) { store_heartbeats(tx, part); };
     try {
-      co_await database_.run(std::move(single));
-      ++stats_.written;
+      co_await database_.run(std::move(write));
+      stats_.written += part.size();
+      continue;
+    } catch (const DatabaseUnavailable&) {
+      co_return;  // the next heartbeats tell the same
     } catch (const std::exception& error) {
-      log::error("heartbeat dropped", {{"node", h.node_id}, {"detail", error.what()}});
+      if (part.size() == 1) {
+        log::error("heartbeat dropped", {{"node", part.front().node_id}, {"detail", error.what()}});
+        continue;
+      }
     }
+    split(std::move(part));
   }
 }
 

@@ -63,6 +63,7 @@ class HeartbeatBatcher {
 
  private:
   net::Task<void> flush();
+  net::Task<void> store_in_halves(std::vector<Heartbeat> batch);
   void note_boot(const Heartbeat& heartbeat);
 
   Database& database_;

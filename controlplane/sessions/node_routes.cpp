@@ -1,6 +1,10 @@
+#include <algorithm>
+#include <utility>
+
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/text.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/sessions/routes.hpp"
@@ -11,6 +15,22 @@ namespace {
 
 // A node that was cut off sends what piled up in several requests.
 constexpr std::int64_t kEventsMax = 500;
+constexpr std::size_t kDetailMax = 1000;
+constexpr std::size_t kNameBytesMax = 256;  // what an agent sends of a name
+// More of one node in this time waits at the node (429): hundreds of people who come and go are
+// less, and a node in a thief's hands must not fill the chain.
+constexpr std::chrono::minutes kPeriod{10};
+constexpr std::int64_t kOfNodeMax = 2000;
+
+// What happens in sessions on nodes; a node tells nothing else of them.
+constexpr std::string_view kKinds[] = {"state",      "attached",    "detached",
+                                       "taken_over", "view_joined", "view_left"};
+
+// Requests of one node come after one another, so that two at once do not both pass the limit.
+constexpr const char* kLockNode = "select id from nodes where id = $1 for update";
+constexpr const char* kLately = R"sql(
+  select count(*) as events from session_events where node_id = $1 and received_at > $2
+)sql";
 
 constexpr const char* kLock = R"sql(
   select id, organization_id, cluster_id, state from sessions where id = $1 and node_id = $2
@@ -43,12 +63,13 @@ constexpr const char* kUpdate = R"sql(
   where id = $1
 )sql";
 
+// The members that are known, and no others, within their limits.
 struct Event {
   std::string id, kind, detail;
   SessionId session;
   std::optional<SessionState> state;
   std::optional<std::int64_t> exit_status;
-  std::optional<std::string> user_id, user_name;
+  std::optional<std::string> user_id, user_name, previous_user_name, mode;
   SystemTime at{};
 };
 
@@ -62,24 +83,36 @@ bool is_plain(std::string_view text, std::size_t max) {
   return true;
 }
 
+std::optional<std::string> name_or_none(const boost::json::object& object, std::string_view key) {
+  const auto text = json_string_or_none(object, key);
+  if (!text || text->empty()) return std::nullopt;
+  return std::string(utf8_prefix(*text, kNameBytesMax));
+}
+
 Event parse_event(const Call& call, const boost::json::object& object) {
   Event event;
   event.id = json_string_or_none(object, "event_id").value_or("");
   event.kind = json_string_or_none(object, "kind").value_or("");
   if (!is_plain(event.id, 100)) call.bad_field("events", "has an event_id that is none");
-  if (!is_plain(event.kind, 40)) call.bad_field("events", "has a kind that is none");
+  if (std::ranges::find(kKinds, event.kind) == std::end(kKinds)) {
+    call.bad_field("events", "has an unknown kind");
+  }
   auto session = SessionId::parse(json_string_or_none(object, "session_id").value_or(""));
   if (!session) call.bad_field("events", "has a session_id that is none");
   event.session = std::move(*session);
-  event.detail = json_string_or_none(object, "detail").value_or("");
-  if (event.detail.size() > 1000) event.detail.resize(1000);
+  event.detail = utf8_prefix(json_string_or_none(object, "detail").value_or(""), kDetailMax);
   if (const auto state = json_string_or_none(object, "state")) {
     event.state = session_state_from_name(*state);
     if (!event.state) call.bad_field("events", "has an unknown state");
   }
   event.exit_status = json_int_or_none(object, "exit_status");
-  event.user_id = json_string_or_none(object, "user_id");
-  event.user_name = json_string_or_none(object, "user_name");
+  if (event.exit_status && !std::in_range<std::int32_t>(*event.exit_status)) {
+    call.bad_field("events", "has an exit_status that is none");
+  }
+  event.user_id = name_or_none(object, "user_id");
+  event.user_name = name_or_none(object, "user_name");
+  event.previous_user_name = name_or_none(object, "previous_user_name");
+  event.mode = name_or_none(object, "mode");
   event.at = from_rfc3339(json_string_or_none(object, "at").value_or("")).value_or(call.now);
   return event;
 }
@@ -94,21 +127,25 @@ std::string audit_kind(Tx& tx, const Event& event) {
   return opened ? "session.opened" : "";
 }
 
-// For the log: who the event is about, as the node says; it learned the names from our leases.
-Actor actor_of(const Call& call, const Event& event) {
-  if (!event.user_id || event.user_id->empty()) return Actor::of(call.node);
-  return {"person", *event.user_id, event.user_name.value_or("")};
+// Who it is about is the node's word (it learned the names from our leases), so it is in the detail
+// and the actor is the node: a stolen one must not write events in a person's name.
+boost::json::object detail_of(const Event& event) {
+  boost::json::object out;
+  if (event.state) out["state"] = name(*event.state);
+  if (!event.detail.empty()) out["detail"] = event.detail;
+  if (event.exit_status) out["exit_status"] = *event.exit_status;
+  if (event.previous_user_name) out["previous_user_name"] = *event.previous_user_name;
+  if (event.mode) out["mode"] = *event.mode;
+  out["at"] = to_rfc3339(event.at);
+  return out;
 }
 
 // True when it was new and is of a session on this node.
-bool record(const Call& call, Tx& tx, const Event& event, const boost::json::object& raw) {
+bool record(const Call& call, Tx& tx, const Event& event) {
   const Rows rows = tx.query(kLock, {event.session, call.node.id});
   if (rows.empty()) return false;
   const Row& session = rows[0];
-  boost::json::object detail = raw;
-  for (const char* known : {"event_id", "session_id", "kind", "user_id", "user_name"}) {
-    detail.erase(known);
-  }
+  boost::json::object detail = detail_of(event);
   const Rows inserted = tx.query(
       kInsertEvent, {event.id, session.text("organization_id"), event.session, call.node.id,
                      event.kind, event.user_id, event.user_name, detail, event.at, call.now});
@@ -122,8 +159,9 @@ bool record(const Call& call, Tx& tx, const Event& event, const boost::json::obj
   }
   const std::string kind = audit_kind(tx, event);
   if (kind.empty()) return true;
-  detail["node_id"] = call.node.id.str();
-  audit(tx, actor_of(call, event), session.text("cluster_id"),
+  if (event.user_id) detail["user_id"] = *event.user_id;
+  if (event.user_name) detail["user_name"] = *event.user_name;
+  audit(tx, Actor::of(call.node), session.text("cluster_id"),
         {kind, event.session.str(), session.text("organization_id")}, detail, call.now);
   return true;
 }
@@ -131,11 +169,18 @@ bool record(const Call& call, Tx& tx, const Event& event, const boost::json::obj
 Reply session_events(const Call& call, Tx& tx) {
   tx.enter(Scope::platform());
   std::int64_t accepted = 0;
-  const auto& events = call.array("events");
-  for (const auto& item : events) {
-    const auto& object = item.as_object();
-    if (record(call, tx, parse_event(call, object), object)) ++accepted;
+  std::vector<Event> events;
+  for (const auto& item : call.array("events")) {
+    events.push_back(parse_event(call, item.as_object()));
   }
+  tx.query(kLockNode, {call.node.id});
+  const Rows lately = tx.query(kLately, {call.node.id, SystemTime(call.now - kPeriod)});
+  if (lately[0].integer("events") >= kOfNodeMax) {
+    Problem problem(429, "exhausted", "too many session events of this node in ten minutes");
+    problem.retry_after_s = 60;
+    throw problem;
+  }
+  for (const Event& event : events) accepted += record(call, tx, event) ? 1 : 0;
   boost::json::object body;
   body["accepted"] = accepted;
   // Known already, or of a session that is not on this node: sending them again changes nothing.
@@ -150,7 +195,7 @@ void add_node_session_routes(std::vector<Route>& routes) {
                     "/v1/node/session-events",
                     Who::node,
                     "What happened in sessions of this node; again by event_id is harmless",
-                    {{200, "EventsTaken"}},
+                    {{200, "EventsTaken"}, 429},
                     session_events,
                     {{"events", FieldType::objects, Need::required, 0, kEventsMax}}});
 }

@@ -1,6 +1,7 @@
 #include "host/agent/session/session.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <boost/json.hpp>
 
@@ -9,6 +10,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
+#include "base/text.hpp"
 #include "host/agent/session/worker_word.hpp"
 
 namespace rap::agent {
@@ -244,15 +246,15 @@ void Session::on_state(const ipc::Message& message) {
                                           "closing", "closed", "failed"};
   if (std::find(std::begin(kStates), std::end(kStates), state) == std::end(kStates)) return;
   report_.state = state;
-  report_.detail = text_of(message, "detail").substr(0, 512);
+  report_.detail = utf8_prefix(text_of(message, "detail"), 512);
   if (state == "closed" || state == "failed") ended_ = true;
   if (state != "active") report_.controller.clear();
   log::info("session state",
             {{"session", report_.session_id}, {"state", state}, {"detail", report_.detail}});
   json::object event{{"kind", "state"}, {"state", state}, {"detail", report_.detail}};
-  if (const auto status = json_int_or_none(*message.body, "exit_status")) {
-    event["exit_status"] = *status;
-  }
+  // A plugin's word: no number that no process ends with.
+  const auto status = json_int_or_none(*message.body, "exit_status");
+  if (status && std::in_range<std::int32_t>(*status)) event["exit_status"] = *status;
   keep_and_ack(message, std::move(event));
 }
 

@@ -1,5 +1,6 @@
 """Parts that die and come back, and clients that speak no protocol."""
 
+import concurrent.futures
 import http.client
 import os
 import signal
@@ -27,6 +28,32 @@ class Faults(PlaneTest):
         node.beat()
         wait_until(lambda: self.owner.get(f"/v1/nodes/{node.id}")["presence"] == "online", 10, "online")
         self.assertTrue(self.owner.get(f"/v1/clusters/{node.cluster}/audit-events/verify")["valid"])
+
+    def test_a_commit_that_is_lost_is_not_done_again(self):
+        """The server dies while it commits: whether it was done is not known, so it is said and not tried again."""
+        self.owner.get("/v1/clusters")
+        self.plane.admin_sql("""
+            create sequence tries; grant all on sequence tries to rap_app;
+            create function die() returns trigger language plpgsql as
+              $$ begin perform nextval('tries'); perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+            create constraint trigger die after insert on organizations deferrable initially deferred
+              for each row execute function die()""")
+        try:
+            problem = self.refused(503, "unavailable", self.owner.post, "/v1/organizations", {"name": "x", "slug": "doubt"})
+        finally:
+            self.plane.admin_sql("drop trigger die on organizations")
+        self.assertIn("not known whether it was done", problem["detail"])
+        self.assertEqual(self.plane.admin_sql("select last_value, is_called from tries"), "1|t")
+        self.owner.get("/v1/clusters")
+
+    def test_a_heartbeat_that_cannot_be_stored_takes_no_other_with_it(self):
+        nodes = [self.node(self.cluster()) for _ in range(3)]
+        beat = lambda node: node.beat(**({"sent_at": "0000-01-01T00:00:00Z"} if node is nodes[1] else {}))
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            list(pool.map(beat, nodes))
+        for node in (nodes[0], nodes[2]):
+            wait_until(lambda: self.owner.get(f"/v1/nodes/{node.id}")["heartbeat"], 5, "heartbeat")
+        self.assertIsNone(self.owner.get(f"/v1/nodes/{nodes[1].id}")["heartbeat"])
 
     def test_redis_flushed_and_killed(self):
         node = self.node(self.cluster())

@@ -7,6 +7,7 @@ import hmac
 import json
 import struct
 import subprocess
+import threading
 import time
 import unittest
 
@@ -102,6 +103,49 @@ class People(PlaneTest):
         self.plane.login(login, totp=used)
         self.refused(401, "unauthorized", self.plane.login, login, totp=used)
         self.refused(409, "conflict", person.post, "/v1/auth/totp")
+
+    def test_a_resource_that_nodes_would_not_read_is_refused(self):
+        """An agent takes one document for all organizations of its node."""
+        organization, cluster = self.organization(), self.cluster()
+        admin = self.person(organization, "admin")
+        path = f"/v1/organizations/{organization}/resources"
+        good = {"name": "r", "protocol": "ssh", "cluster_id": cluster, "target": {"host": "h", "port": 22}, "options": {}}
+        nested = lambda levels: {"a": nested(levels - 1)} if levels > 1 else {}
+        for changes in ({"options": {"x": "x" * 16384}}, {"options": nested(9)},
+                        {"target": {"host": "h", "port": 22, "more": "x" * 100_000}},
+                        {"target": {"host": "a\nb", "port": 22}}):
+            self.refused(400, "invalid", admin.post, path, {**good, **changes})
+        made = admin.post(path, {**good, "options": {"x": "x" * 16000, "y": nested(7)}})
+        self.refused(400, "invalid", admin.patch, f"/v1/resources/{made['id']}", {"options": nested(9)})
+        more = lambda count, size: self.plane.admin_sql(
+            "insert into resources (id, organization_id, cluster_id, name, protocol, target, options) "
+            f"select 'res_' || gen_random_uuid(), '{organization}', '{cluster}', 'n' || gen_random_uuid(), 'ssh', '{{}}', "
+            f"jsonb_build_object('x', repeat('x', {size})) from generate_series(1, {count})")
+        more(64, 16000)
+        self.assertIn("1 MiB", self.refused(409, "conflict", admin.post, path,
+                                            {**good, "name": "s", "options": {"x": "x" * 16000}})["detail"])
+        self.plane.admin_sql(f"delete from resources where name like 'n%' and organization_id = '{organization}'")
+        more(999, 1)
+        self.assertIn("1000", self.refused(409, "conflict", admin.post, path, {**good, "name": "s"})["detail"])
+        admin.patch(f"/v1/resources/{made['id']}", {"options": {}})
+
+    def test_nul_is_refused_and_a_backslash_is_none(self):
+        name = "C:\\u0000 is no NUL"
+        slug = self.slug("o")
+        self.assertEqual(self.owner.post("/v1/organizations", {"name": name, "slug": slug})["name"], name)
+        for body in ({"name": "a\0b", "slug": self.slug("o")}, {"name": "a", "slug": "b", "x": [{"\0": 1}]}):
+            self.assertEqual(self.owner.raw("POST", "/v1/organizations", body)[0], 400)
+
+    def test_verifying_a_chain_waits_for_no_lock(self):
+        cluster = self.cluster()
+        sleep = (f"begin; select 1 from audit_chains where chain_id = '{cluster}' for update; select pg_sleep(4); rollback")
+        thread = threading.Thread(target=self.plane.admin_sql, args=(sleep,))
+        thread.start()
+        time.sleep(1)
+        begin = time.monotonic()
+        self.assertTrue(self.owner.get(f"/v1/clusters/{cluster}/audit-events/verify")["valid"])
+        self.assertLess(time.monotonic() - begin, 2)
+        thread.join()
 
     def test_other_organizations_do_not_exist(self):
         mine, theirs = self.organization(), self.organization()

@@ -108,6 +108,39 @@ class Sessions(PlaneTest):
         self.assertEqual(self.state(third), "closing")
         self.assertEqual(self.kinds(self.cluster_id).count("session.terminated"), 3)
 
+    def send(self, *events):
+        return self.n.api().post("/v1/node/session-events", {"events": list(events)})
+
+    def test_a_node_writes_nothing_in_the_name_of_a_person(self):
+        session = self.open()["session"]["id"]
+        event = lambda i, kind, **m: {"event_id": f"{session}-{i}", "session_id": session, "kind": kind, **m}
+        for kind in ("terminated", "requested", "attach_granted", ""):
+            self.refused(400, "invalid", self.send, event(kind, kind))
+        self.send(event(1, "attached", user_id="usr_x", user_name="Anna" + "a" * 300, mode="control", forged="f" * 5000))
+        told = next(e for e in self.owner.items(f"/v1/clusters/{self.cluster_id}/audit-events")
+                    if e["kind"] == "session.attached")
+        self.assertEqual((told["actor"]["kind"], told["actor"]["id"]), ("node", self.n.id))
+        self.assertEqual((told["detail"]["user_id"], told["detail"]["mode"]), ("usr_x", "control"))
+        self.assertEqual(len(told["detail"]["user_name"]), 256)
+        self.assertNotIn("forged", told["detail"])
+        self.plane.admin_sql("insert into session_events (event_id, organization_id, session_id, node_id, kind, at) "
+                             f"select gen_random_uuid(), '{self.organization_id}', '{session}', '{self.n.id}', 'state', "
+                             "now() from generate_series(1, 2000)")
+        self.refused(429, "exhausted", self.send, event(2, "detached"))
+
+    def test_values_that_cannot_be_stored_are_final_for_one_only(self):
+        session = self.open()["session"]["id"]
+        event = lambda i, **m: {"event_id": f"{session}-{i}", "session_id": session, "kind": "state", **m}
+        self.refused(400, "invalid", self.send, event(1, state="active", exit_status=1 << 40))
+        self.refused(400, "invalid", self.send, event(1, state="active", at="0000-01-01T00:00:00Z"))
+        text = "x" * 999 + "\u20ac"  # what is kept of it ends before the sign
+        self.send(event(2, state="active", detail=text))
+        self.assertEqual(self.member.get(f"/v1/sessions/{session}")["detail"], "x" * 999)
+        report = {"session_id": session, "state": "active", "detail": "", "viewers": 1 << 40}
+        self.refused(400, "invalid", self.n.beat, sessions=[report])
+        self.beat([{**report, "viewers": 3, "detail": "y" * 998 + "\u20ac"}])
+        wait_until(lambda: self.member.get(f"/v1/sessions/{session}")["viewers"] == 3, 5, "viewers")
+
     def test_secret_only_for_a_session_on_the_node(self):
         session = self.open()["session"]["id"]
         ask = lambda n, **c: n.api().post("/v1/node/secrets/resolve", {"session_id": session, "secret_ref": self.secret, **c})

@@ -19,6 +19,16 @@ TEST(AsUtf8, KeepsTextAndReplacesTheRest) {
   EXPECT_EQ(as_utf8("\xe2\x82x"), "??x");
 }
 
+TEST(Utf8Prefix, EndsBetweenCharacters) {
+  EXPECT_EQ(utf8_prefix("abc", 3), "abc");
+  EXPECT_EQ(utf8_prefix("abc", 2), "ab");
+  EXPECT_EQ(utf8_prefix("aü", 2), "a");
+  EXPECT_EQ(utf8_prefix("aü", 3), "aü");
+  EXPECT_EQ(utf8_prefix("🚀x", 3), "");
+  EXPECT_EQ(utf8_prefix("🚀x", 4), "🚀");
+  EXPECT_EQ(utf8_prefix("", 0), "");
+}
+
 TEST(AsUtf8, IsAlwaysAJsonString) {
   for (int first = 0; first < 256; ++first) {
     for (int second = 0; second < 256; ++second) {
