@@ -227,8 +227,8 @@ Task<std::unique_ptr<TcpStream>> connect_any(std::string host, std::uint16_t por
       // A dead address must not take the time of the ones after it.
       const auto left =
           std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
-      const auto share = left / static_cast<int>(endpoints.size() - i);
-      co_await with_deadline(connect_one(socket, endpoints[i]), share);
+      const auto turn = left / static_cast<int>(endpoints.size() - i);
+      co_await with_deadline(connect_one(socket, endpoints[i]), turn);
       connected = true;
     } catch (const NetError& error) {
       if (error.code() == Errc::cancelled) throw;

@@ -358,7 +358,10 @@ void IncomingConnect::refuse(unsigned status, const net::HttpHeaders& headers) {
   check(nghttp2_submit_response(impl.session.get(), state->id, lines.data(), lines.size(), nullptr),
         "HTTP/2");
   ++impl.refusals;
-  if (!impl.accepted_any && impl.refusals >= impl.limits.stranger_refusals_max) impl.terminate();
+  // GOAWAY at once would overtake the answer.
+  if (!impl.accepted_any && impl.refusals >= impl.limits.stranger_refusals_max) {
+    connection_->drain();
+  }
   impl.kick.set();
 }
 

@@ -59,8 +59,8 @@ TEST_F(Supervision, TheNextAgentFindsTheSameSession) {
   EXPECT_TRUE(second.until([&] { return state_of(second) == WorkloadState::stopped; }, 20s));
 }
 
-net::Task<bool> fork_unnoted(Life& life, std::shared_ptr<Zygote> zygote, std::string session,
-                             Fd listening, Fd& pidfd) {
+net::Task<bool> fork_unnoted(std::shared_ptr<Zygote> zygote, std::string session, Fd listening,
+                             Fd& pidfd) {
   auto forked = co_await zygote->fork(session, std::move(listening));
   if (forked) pidfd = std::move(*forked);
   co_return forked.has_value();
@@ -78,7 +78,7 @@ TEST_F(Supervision, ASessionNobodyNotedEndsWithTheNextAgent) {
     auto zygote = first.workloads.find(role_, organization_);
     ASSERT_TRUE(zygote);
     auto listening = ipc::listen_at((dir_.path() / "lost.sock").string());
-    ASSERT_TRUE(first.wait(fork_unnoted(first, *zygote, lost, std::move(*listening), pidfd)));
+    ASSERT_TRUE(first.wait(fork_unnoted(*zygote, lost, std::move(*listening), pidfd)));
   }  // killed before it wrote the pid
   Life second(config_, 2);
   std::vector<std::string> damaged;
