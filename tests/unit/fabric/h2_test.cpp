@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include <boost/asio/co_spawn.hpp>
+
 #include "base/crypto.hpp"
 #include "base/net/timer.hpp"
 #include "fabric/h2/connection.hpp"
