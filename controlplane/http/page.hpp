@@ -24,10 +24,6 @@ struct Page {
   std::int64_t fetch() const { return limit + 1; }
 };
 
-// The key of the last row, in a form that says it is not for reading. At most 64 bytes of key.
-std::string make_cursor(std::string_view key);
-Result<std::string> parse_cursor(std::string_view cursor);
-
 // From the query of `request`; refuses a limit or a cursor that is none.
 Page page_of(const Request& request);
 

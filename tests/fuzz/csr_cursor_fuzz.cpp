@@ -1,7 +1,7 @@
 // Two texts that strangers send: certificate requests and list cursors.
 #include <cstdlib>
 
-#include "controlplane/http/page.hpp"
+#include "controlplane/http/cursor.hpp"
 #include "controlplane/pki/authority.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -5,9 +5,9 @@
 
 #include "controlplane/config/config.hpp"
 #include "controlplane/http/api.hpp"
+#include "controlplane/http/cursor.hpp"
 #include "controlplane/http/fields.hpp"
 #include "controlplane/http/operations.hpp"
-#include "controlplane/http/page.hpp"
 #include "controlplane/http/problem.hpp"
 #include "controlplane/http/shapes.hpp"
 
