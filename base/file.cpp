@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/transient_file.hpp"
+
 namespace rap {
 namespace {
 
@@ -63,7 +65,9 @@ Result<std::string> read_text_file(const std::filesystem::path& path, std::size_
   return std::string(as_text(*bytes));
 }
 
-Status write_file_atomic(const std::filesystem::path& path, ByteView bytes, unsigned mode) {
+namespace {
+
+Status replace_file(const std::filesystem::path& path, ByteView bytes, unsigned mode, bool sync) {
   const std::filesystem::path directory =
       path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   // A dot file: directory listings of metadata and targets never show a half-written one.
@@ -77,11 +81,23 @@ Status write_file_atomic(const std::filesystem::path& path, ByteView bytes, unsi
   };
   if (::fchmod(fd.get(), mode) != 0) return abandon("chmod");
   if (!write_all(fd.get(), bytes)) return abandon("write");
-  if (::fsync(fd.get()) != 0) return abandon("fsync");
+  if (sync && ::fsync(fd.get()) != 0) return abandon("fsync");
   if (::rename(temporary.c_str(), path.c_str()) != 0) return abandon("rename");
+  if (!sync) return {};
   Fd dir(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir || ::fsync(dir.get()) != 0) return fail_errno(directory, "fsync");
   return {};
+}
+
+}  // namespace
+
+Status write_file_atomic(const std::filesystem::path& path, ByteView bytes, unsigned mode) {
+  return replace_file(path, bytes, mode, true);
+}
+
+Status write_transient_file(const std::filesystem::path& path, std::string_view text,
+                            unsigned mode) {
+  return replace_file(path, as_bytes(text), mode, false);
 }
 
 std::string errno_text(int error) {

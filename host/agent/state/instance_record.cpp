@@ -7,6 +7,7 @@
 #include "base/clock.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/transient_file.hpp"
 #include "host/agent/node/facts.hpp"
 
 namespace rap::agent {
@@ -113,7 +114,8 @@ std::string serialize(const InstanceRecord& record) {
 }
 
 Status InstanceRecords::write(const InstanceRecord& record) const {
-  return write_file_atomic(directory_ / (record.name + ".json"), serialize(record), 0600);
+  // The processes it tells of do not outlive the machine, and an attach waits for this.
+  return write_transient_file(directory_ / (record.name + ".json"), serialize(record), 0600);
 }
 
 void InstanceRecords::remove(const std::string& instance) const {
