@@ -20,10 +20,10 @@ from devtools.build import FOLDER, ROOT, build, jobs, targets_under
 
 CTEST_KINDS = ("unit", "integration", "abi")
 DEFAULT_KINDS = CTEST_KINDS + ("tidy", "e2e", "fuzz")
-# A second build of nearly everything: `./dev test` stays within CI's 20 minutes on two cores without it.
+# A second build of nearly everything, so only by name.
 KINDS = DEFAULT_KINDS + ("asan",)
-# The short run is the same every time, so that it fails only for a change; looking for what nobody knows
-# yet takes longer and another seed each time (docs/testing.md).
+# The short run has one seed, so that it fails only for a change (a slow machine may get less far in the time);
+# looking for what nobody knows yet takes longer and another seed each time (docs/testing.md).
 FUZZ_SHORT = ("-seed=1", "-runs=20000", "-max_total_time=10")
 FUZZ_BY_NAME = ("-max_total_time=60",)
 PYTHON_ENV = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -93,7 +93,7 @@ def run_unittest(tally, folder, name):
 def known(name):
     """Whether any test could have `name` in its name, as far as the sources tell before they are built."""
     files = [p for p in (ROOT / "tests").rglob("*") if p.suffix in (".cpp", ".py", ".txt")]
-    return any(name in str(p.relative_to(ROOT)) or name in p.read_text() for p in files)
+    return any(name in str(p.relative_to(ROOT)) or name in p.read_text(errors="replace") for p in files)
 
 
 def run_fuzz(tally, name):
