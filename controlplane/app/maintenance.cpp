@@ -72,6 +72,23 @@ constexpr const char* kForgetNodeEvents = R"sql(
   delete from node_events where ctid in
     (select ctid from node_events where received_at < $1 limit $2)
 )sql";
+// Events first: one session may have more of them than a round takes.
+constexpr const char* kForgetSessionEvents = R"sql(
+  delete from session_events where ctid in
+    (select e.ctid
+     from (select id from sessions
+           where state in ('closed', 'failed') and closed_at < $1 order by closed_at limit $2) s
+     cross join lateral (select ctid from session_events where session_id = s.id limit $2) e
+     limit $2)
+)sql";
+// Whoever records an event has the session locked.
+constexpr const char* kForgetSessions = R"sql(
+  delete from sessions where id in
+    (select id from sessions s
+     where state in ('closed', 'failed') and closed_at < $1
+       and not exists (select from session_events e where e.session_id = s.id)
+     order by closed_at limit $2 for update skip locked)
+)sql";
 constexpr const char* kForgetCertificates = R"sql(
   delete from node_identities where certificate_sha256 in
     (select certificate_sha256 from node_identities
@@ -130,7 +147,8 @@ void note_health(Tx& tx, const Rows& changed, SystemTime limit, SystemTime now) 
 
 }  // namespace
 
-void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since) {
+void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since,
+                     std::chrono::hours sessions_kept) {
   if (!tx.query(kOnlyOne)[0].boolean("mine")) return;
   tx.enter(Scope::platform());
   const SystemTime limit = now - kSilentAfter;
@@ -140,6 +158,8 @@ void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since) {
   note_health(tx, changed, limit, now);
   tx.query(kForgetHeartbeats, {SystemTime(now - kHeartbeatsKept), kRowsPerRound});
   tx.query(kForgetNodeEvents, {SystemTime(now - kNodeEventsKept), kRowsPerRound});
+  tx.query(kForgetSessionEvents, {SystemTime(now - sessions_kept), kRowsPerRound});
+  tx.query(kForgetSessions, {SystemTime(now - sessions_kept), kRowsPerRound});
   tx.query(kForgetCertificates, {SystemTime(now - kOldCertificatesKept), kRowsPerRound});
   tx.query(kForgetKeys, {SystemTime(now - kIdempotencyLife)});
   tx.query(kForgetTokens, {SystemTime(now - kOldTokensKept)});

@@ -140,11 +140,12 @@ struct Server::Impl {
   Task<void> maintain() {
     // A node that nobody could hear is not silent.
     SystemTime listening_since = clock.now();
+    const std::chrono::hours kept{24 * config.retention.sessions_days};
     for (;;) {
       co_await net::sleep_for(kMaintenancePause);
       const SystemTime now = clock.now();
-      Database::Work work = [now, listening_since](Tx& tx) {
-        run_maintenance(tx, now, listening_since);
+      Database::Work work = [now, listening_since, kept](Tx& tx) {
+        run_maintenance(tx, now, listening_since, kept);
       };
       try {
         co_await db.run(std::move(work));

@@ -33,8 +33,8 @@ constexpr const char* kFindLogin = R"sql(
 )sql";
 
 constexpr const char* kStoreToken = R"sql(
-  insert into auth_sessions (token_hash, user_id, address, created_at, expires_at)
-  values ($1, $2, $3, $4, $5)
+  insert into auth_sessions (id, token_hash, user_id, address, created_at, expires_at)
+  values ($1, $2, $3, $4, $5, $6)
 )sql";
 
 // Only forward: of two logins with one code, one wins.
@@ -136,7 +136,8 @@ net::Task<Reply> try_login(const Call& call, const std::string& name) {
   bool wrong = !known;
   Database::Work finish = [&](Tx& tx) {
     check_second_factor(call, tx, user);
-    tx.query(kStoreToken, {ByteView(sha256(token)), user.id, call.address, call.now, expires});
+    tx.query(kStoreToken, {PersonTokenId::fresh(), ByteView(sha256(token)), user.id, call.address,
+                           call.now, expires});
     audit_login(tx, user, call, true);
   };
   try {

@@ -10,6 +10,12 @@ namespace rap::cp {
 
 inline constexpr std::chrono::hours kLoginLife{12};
 
+// A token as it is shown and revoked; who has it cannot log in with it.
+struct PersonTokenKind {
+  static constexpr std::string_view prefix = "ust_";
+};
+using PersonTokenId = Id<PersonTokenKind>;
+
 // The person of "Bearer rapses1...", and the authority's state. Refuses with 401.
 void authenticate_person(Call& call, Tx& tx);
 

@@ -11,6 +11,10 @@
 namespace rap::cp {
 namespace {
 
+// A day: what was looked at yesterday must not be gone in an hour. Ten years: longer is for the
+// audit chain.
+constexpr std::size_t kRetentionDaysMin = 1;
+constexpr std::size_t kRetentionDaysMax = 3650;
 // A configuration has under 1 KiB; this bounds what a wrong path can make us read.
 constexpr std::size_t kConfigMax = 64 * 1024;
 
@@ -109,6 +113,9 @@ Result<Config> parse_config(const std::string& yaml, const std::filesystem::path
     postgres.number("connections", config.postgres.connections, 1, 64);
     Section redis(top.child("redis"), "redis", status);
     redis.text("url", config.redis.url);
+    Section retention(top.child("retention"), "retention", status);
+    retention.number("sessions_days", config.retention.sessions_days, kRetentionDaysMin,
+                     kRetentionDaysMax);
     Section metrics(top.child("metrics"), "metrics", status);
     metrics.text("listen", metrics_listen);
     Section logging(top.child("log"), "log", status);

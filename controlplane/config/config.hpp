@@ -21,6 +21,11 @@ struct RedisConfig {
   std::string url;
 };
 
+struct RetentionConfig {
+  // How long a session that is over can be looked up. The audit chain keeps what happened in it.
+  std::size_t sessions_days = 90;
+};
+
 struct Config {
   net::HostPort listen{"127.0.0.1", 8443};
   std::string public_url;                 // "https://host:port", what people and agents dial
@@ -28,6 +33,7 @@ struct Config {
   std::filesystem::path version_storage;  // repository R as rap-sign writes it; may be empty
   PostgresConfig postgres;
   RedisConfig redis;
+  RetentionConfig retention;
   // Where /metrics is answered: plain HTTP, to whoever can connect. nullopt: nowhere.
   std::optional<net::HostPort> metrics_listen = net::HostPort{"127.0.0.1", 9464};
   std::string log_level = "info";
@@ -45,6 +51,7 @@ struct Config {
 //   version_storage: /var/lib/rap/version-storage
 //   postgres: {admin_url: "...", url: "...", connections: 8}
 //   redis: {url: "unix:/run/redis/redis.sock"}
+//   retention: {sessions_days: 90}
 //   metrics: {listen: 127.0.0.1:9464}
 //   log: {level: info}
 Result<Config> parse_config(const std::string& yaml, const std::filesystem::path& base);

@@ -13,18 +13,32 @@
 namespace rap::cp {
 namespace {
 
-constexpr const char* kCandidates = R"sql(
-  select a.id as assignment_id, a.node_id, m.membership_status, h.received_at, h.mesh_endpoint,
-         w.reported_state,
-         (select count(*) from sessions s
-          where s.node_id = a.node_id and s.state not in ('closed', 'failed')) as sessions
-  from node_role_assignments a
-  join cluster_memberships m on m.cluster_id = a.cluster_id and m.node_id = a.node_id
-  left join node_heartbeat_latest h on h.node_id = a.node_id
-  left join node_service_instances w on w.service_instance_id = a.id
-  where a.cluster_id = $1 and a.role = $2 and a.status = 'active'
-    and (a.organization_id is null or a.organization_id = $3)
-  order by a.node_id, a.organization_id nulls last
+// The one to take: without an obstacle (numbered as in rules.hpp) the node with the fewest
+// sessions. Only nodes that could take it have theirs counted, by the index of live ones.
+constexpr const char* kBest = R"sql(
+  select c.assignment_id, c.node_id, c.obstacle, c.workload
+  from (
+    select a.id as assignment_id, a.node_id, a.organization_id,
+           coalesce(w.reported_state, '') as workload,
+           case when m.membership_status <> 'active' then 4
+                when h.received_at is null or h.received_at <= $4 then 3
+                when h.mesh_endpoint = '' then 2
+                when w.reported_state in ('failed', 'degraded', 'backoff', 'stopped') then 1
+                else 0 end as obstacle
+    from node_role_assignments a
+    join cluster_memberships m on m.cluster_id = a.cluster_id and m.node_id = a.node_id
+    left join node_heartbeat_latest h on h.node_id = a.node_id
+    left join node_service_instances w on w.service_instance_id = a.id
+    where a.cluster_id = $1 and a.role = $2 and a.status = 'active'
+      and (a.organization_id is null or a.organization_id = $3)
+  ) c
+  order by c.obstacle,
+           case when c.obstacle = 0
+                then (select count(*) from sessions s
+                      where s.node_id = c.node_id and s.state not in ('closed', 'failed'))
+           end,
+           c.node_id, c.organization_id nulls last
+  limit 1
 )sql";
 constexpr const char* kEndpoint =
     "select mesh_endpoint from node_heartbeat_latest where node_id = $1";
@@ -34,19 +48,14 @@ constexpr const char* kEndpoint =
 Result<Candidate> choose_node(Tx& tx, const ClusterId& cluster, const OrganizationId& organization,
                               const std::string& protocol, SystemTime now) {
   const std::string role = protocol + "-worker";
-  std::vector<Candidate> candidates;
-  for (const Row& row : tx.query(kCandidates, {cluster, role, organization})) {
-    Candidate c;
-    c.node_id = row.text("node_id");
-    c.assignment_id = row.text("assignment_id");
-    c.active = row.text("membership_status") == "active";
-    c.present = is_present(row.time_or_none("received_at"), now);
-    c.has_endpoint = !row.text_or_none("mesh_endpoint").value_or("").empty();
-    c.workload = row.text_or_none("reported_state").value_or("");
-    c.sessions = row.integer("sessions");
-    candidates.push_back(std::move(c));
-  }
-  return place(candidates, role);
+  const Rows rows = tx.query(kBest, {cluster, role, organization, SystemTime(now - kSilentAfter)});
+  if (rows.empty()) return place(std::nullopt, role);
+  Candidate best;
+  best.node_id = rows[0].text("node_id");
+  best.assignment_id = rows[0].text("assignment_id");
+  best.obstacle = static_cast<Obstacle>(rows[0].integer("obstacle"));
+  best.workload = rows[0].text("workload");
+  return place(best, role);
 }
 
 boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& request) {

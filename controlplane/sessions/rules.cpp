@@ -40,29 +40,24 @@ std::optional<Verdict> judge_missing(SessionState state, SystemTime mentioned,
   return Verdict{SessionState::failed, "the node no longer has it"};
 }
 
-Result<Candidate> place(const std::vector<Candidate>& candidates, std::string_view role) {
-  if (candidates.empty()) {
-    return fail(Errc::unavailable, "no node has the role " + std::string(role) +
+Result<Candidate> place(const std::optional<Candidate>& best, std::string_view role) {
+  const std::string wanted(role);
+  if (!best) {
+    return fail(Errc::unavailable, "no node has the role " + wanted +
                                        " for this organization in the resource's cluster");
   }
-  const Candidate* best = nullptr;
-  std::string why = "no node with the role " + std::string(role) + " answers";
-  for (const Candidate& candidate : candidates) {
-    if (!candidate.active) {
-      why = "the node is disabled";
-    } else if (!candidate.present) {
-      why = "no node with the role " + std::string(role) + " sends heartbeats";
-    } else if (!candidate.has_endpoint) {
-      why = "the node does not say where it can be reached";
-    } else if (candidate.workload == "failed" || candidate.workload == "degraded" ||
-               candidate.workload == "backoff" || candidate.workload == "stopped") {
-      why = "the node's worker for " + std::string(role) + " is " + candidate.workload;
-    } else if (best == nullptr || candidate.sessions < best->sessions ||
-               (candidate.sessions == best->sessions && candidate.node_id < best->node_id)) {
-      best = &candidate;
-    }
+  switch (best->obstacle) {
+    case Obstacle::none:
+      break;
+    case Obstacle::workload:
+      return fail(Errc::unavailable, "the node's worker for " + wanted + " is " + best->workload);
+    case Obstacle::endpoint:
+      return fail(Errc::unavailable, "the node does not say where it can be reached");
+    case Obstacle::silent:
+      return fail(Errc::unavailable, "no node with the role " + wanted + " sends heartbeats");
+    case Obstacle::disabled:
+      return fail(Errc::unavailable, "the node is disabled");
   }
-  if (best == nullptr) return fail(Errc::unavailable, why);
   return *best;
 }
 

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -36,20 +35,20 @@ struct Verdict {
 std::optional<Verdict> judge_missing(SessionState state, SystemTime mentioned,
                                      SystemTime node_reported);
 
+// What keeps a node that has the role from taking a session; the nearest to none first.
+enum class Obstacle { none, workload, endpoint, silent, disabled };
+
 // A node that might take a session.
 struct Candidate {
   std::string node_id;
   std::string assignment_id;
-  bool active = false;   // membership
-  bool present = false;  // heartbeat is fresh
-  bool has_endpoint = false;
+  Obstacle obstacle = Obstacle::none;
   std::string workload;  // reported state of the assignment's workload; empty: none yet
-  std::int64_t sessions = 0;
 };
 
-// The candidate with the fewest sessions, by id when equal. `unavailable` with the reason when
-// there is none: no node has the role, none answers, the workload does not run.
-Result<Candidate> place(const std::vector<Candidate>& candidates, std::string_view role);
+// `best` is the candidate with the least obstacle. `unavailable` with the reason when there is none
+// (no node has the role) or it cannot take the session.
+Result<Candidate> place(const std::optional<Candidate>& best, std::string_view role);
 
 // May a person with this mode attach to a session in this state? `conflict` when it is over or
 // about to be.

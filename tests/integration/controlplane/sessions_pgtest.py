@@ -169,6 +169,50 @@ class Sessions(PlaneTest):
         self.refused(404, "not_found", outsider.post, "/v1/sessions",
                      {"resource_id": self.resource, "client_certificate_sha256": CERTIFICATE})
 
+    def test_placement_takes_the_node_with_least_and_says_what_is_in_the_way(self):
+        ask = lambda: self.member.post("/v1/sessions", {"resource_id": self.resource, "client_certificate_sha256": CERTIFICATE})
+        other = self.node(self.cluster_id)
+        role = self.owner.post(f"/v1/clusters/{self.cluster_id}/role-assignments", {
+            "node_id": other.id, "role": "ssh-worker"})["id"]
+        says = lambda state, **more: other.beat(workloads=[
+            {"assignment_id": role, "role": "ssh-worker", "state": state, "detail": "", "version": "1"}], **more)
+        known = lambda state: wait_until(lambda: state in [w["state"] for w in self.owner.get(
+            f"/v1/nodes/{other.id}")["workloads"]], 5, state)
+        says("running")
+        known("running")
+        placed = [ask()["session"]["node_id"] for _ in range(6)]
+        self.assertEqual(sorted(placed), sorted([self.n.id, other.id] * 3))
+        says("backoff")
+        known("backoff")
+        self.assertEqual({ask()["session"]["node_id"] for _ in range(3)}, {self.n.id})
+        self.owner.post(f"/v1/nodes/{self.n.id}/disable", {})
+        self.assertIn("is backoff", self.refused(503, "unavailable", ask)["detail"])
+        says("running", mesh_endpoint="")
+        known("running")
+        self.assertIn("where it can be reached", self.refused(503, "unavailable", ask)["detail"])
+        self.plane.admin_sql("update node_heartbeat_latest set received_at = received_at - interval '1 minute' "
+                             f"where node_id = '{other.id}'")
+        self.assertIn("sends heartbeats", self.refused(503, "unavailable", ask)["detail"])
+
+    def test_sessions_that_are_over_go_after_their_time(self):
+        old, young, live = (self.open()["session"]["id"] for _ in range(3))
+        for session in (old, young):
+            self.send(*({"event_id": f"{session}-{i}", "session_id": session, "kind": "attached", "user_name": "x"}
+                        for i in range(3)), {"event_id": session, "session_id": session, "kind": "state", "state": "closed"})
+        self.plane.admin_sql(f"update sessions set closed_at = now() - interval '89 days' where id = '{young}'; "
+                             f"update sessions set closed_at = now() - interval '91 days' where id = '{old}'; "
+                             f"update sessions set created_at = now() - interval '91 days' where id = '{live}'")
+        left = lambda: [s["id"] for s in self.member.items("/v1/sessions")]
+        wait_until(lambda: old not in left(), 10, "the old one is gone")
+        self.assertEqual(left(), [young, live])
+        self.assertEqual(self.plane.admin_sql(f"select count(*) from session_events where session_id in ('{old}', '{young}')"), "4")
+        self.refused(404, "not_found", self.member.get, f"/v1/sessions/{old}")
+        told = [e["subject"] for e in self.owner.items(f"/v1/clusters/{self.cluster_id}/audit-events")]
+        self.assertEqual(told.count(old), 5)
+        # What the node still had to say of it is taken from it, and changes nothing.
+        self.assertEqual(self.send({"event_id": "late" + old, "session_id": old, "kind": "detached"}),
+                         {"accepted": 0, "ignored": 1})
+
     def test_session_that_the_node_forgot_fails(self):
         session = self.open()["session"]["id"]
         self.beat([{"session_id": session, "state": "active", "detail": "", "viewers": 1, "controller": "Anna"}])

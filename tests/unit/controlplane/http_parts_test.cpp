@@ -129,6 +129,10 @@ TEST(Config, DefaultsAndRefusals) {
   EXPECT_EQ(good->public_address().port, 9);
   ASSERT_TRUE(good->metrics_listen);
   EXPECT_EQ(good->metrics_listen->text(), "127.0.0.1:9464") << "nobody else's, unless asked for";
+  EXPECT_EQ(good->retention.sessions_days, 90U);
+  EXPECT_EQ(
+      parse_config("data_dir: d\nretention: {sessions_days: 7}", "/base")->retention.sessions_days,
+      7U);
   const auto none = parse_config("data_dir: d\nmetrics: {listen: \"\"}", "/base");
   ASSERT_TRUE(none) << none.error().text();
   EXPECT_FALSE(none->metrics_listen);
@@ -136,7 +140,8 @@ TEST(Config, DefaultsAndRefusals) {
        {"", "[]", "data_dir: [1]", "data_dir: d\nunknown: 1",
         "data_dir: d\npostgres: {conections: 3}", "data_dir: d\npostgres: {connections: 0}",
         "data_dir: d\nlisten: nowhere", "data_dir: d\nmetrics: {listen: nowhere}",
-        "data_dir: d\npublic_url: http://x", "data_dir: d\npostgres: text", "{{{"}) {
+        "data_dir: d\npublic_url: http://x", "data_dir: d\npostgres: text", "{{{",
+        "data_dir: d\nretention: {sessions_days: 0}", "data_dir: d\nretention: {days: 5}"}) {
     EXPECT_FALSE(parse_config(bad, "/base")) << bad;
   }
 }

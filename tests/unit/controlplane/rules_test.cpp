@@ -135,20 +135,22 @@ TEST(Sessions, MissingOnesEndAfterTheirGrace) {
   EXPECT_FALSE(judge_missing(closed, t, t + std::chrono::hours(1)));
 }
 
-TEST(Sessions, PlacesOnTheLeastLoadedNodeThatAnswers) {
-  const Candidate a{"nod_a", "rol_a", true, true, true, "running", 3};
-  const Candidate b{"nod_b", "rol_b", true, true, true, "", 1};
-  Candidate silent = b, disabled = b, unreachable = b, degraded = b;
-  silent.present = false;
-  disabled.active = false;
-  unreachable.has_endpoint = false;
-  degraded.workload = "degraded";
-  EXPECT_EQ(place({a, b}, "ssh-worker")->node_id, "nod_b");
-  for (const Candidate& bad : {silent, disabled, unreachable, degraded}) {
-    EXPECT_EQ(place({a, bad}, "ssh-worker")->node_id, "nod_a");
-    EXPECT_EQ(place({bad}, "ssh-worker").error().code, Errc::unavailable);
+TEST(Sessions, PlacementSaysWhatIsInTheWay) {
+  Candidate best{"nod_a", "rol_a", Obstacle::none, "running"};
+  EXPECT_EQ(place(best, "ssh-worker")->node_id, "nod_a");
+  const std::pair<Obstacle, std::string_view> reasons[] = {{Obstacle::workload, "is backoff"},
+                                                           {Obstacle::endpoint, "can be reached"},
+                                                           {Obstacle::silent, "sends heartbeats"},
+                                                           {Obstacle::disabled, "disabled"}};
+  for (const auto& [obstacle, reason] : reasons) {
+    best.obstacle = obstacle;
+    best.workload = "backoff";
+    const auto refused = place(best, "ssh-worker");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::unavailable);
+    EXPECT_NE(refused.error().detail.find(reason), std::string::npos) << refused.error().detail;
   }
-  EXPECT_EQ(place({}, "ssh-worker").error().code, Errc::unavailable);
+  EXPECT_EQ(place(std::nullopt, "ssh-worker").error().code, Errc::unavailable);
 }
 
 TEST(Releases, ChannelDecidesUnlessPinned) {
