@@ -23,6 +23,7 @@
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/nodes/heartbeats.hpp"
 #include "controlplane/pki/platform.hpp"
+#include "controlplane/pki/server_certificate.hpp"
 
 namespace rap::cp {
 namespace {
@@ -33,9 +34,18 @@ using net::Task;
 // Requests under way get this long when the server stops; long polls are simply cut.
 constexpr net::milliseconds kDrainGrace{3000};
 constexpr net::milliseconds kMaintenancePause{2000};
+constexpr std::chrono::hours kCertificateLookEvery{24};
+// Nothing rotates it yet (docs/running.md): whoever runs the cluster needs weeks to replace it.
+constexpr std::chrono::hours kDirectorRootWarnBefore{24 * 60};
 
 constexpr const char* kMyPower = R"sql(
   select rolsuper or rolbypassrls as strong from pg_roles where rolname = current_user
+)sql";
+
+// The root in force of each cluster.
+constexpr const char* kDirectorRoots = R"sql(
+  select distinct on (cluster_id) cluster_id, document::jsonb #>> '{signed,expires}' as expires
+  from cluster_director_roots order by cluster_id, version desc
 )sql";
 
 Status check_database(const Config& config) {
@@ -137,15 +147,48 @@ struct Server::Impl {
         std::move(callbacks));
   }
 
+  // Renews the file when that is due, and takes over what is in it now, whoever wrote it. Key and
+  // file are made here on the event loop: some milliseconds, once a year.
+  void look_at_certificate(SystemTime now) {
+    auto identity = load_server_identity(config, keys.authority, now);
+    if (!identity) {
+      log::error("server certificate not renewed", {{"detail", identity.error().text()}});
+      return;
+    }
+    if (identity->certificate_pem == keys.server.certificate_pem) return;
+    if (auto done = tls->set_identity(*identity); !done) {
+      log::error("server certificate not taken over", {{"detail", done.error().text()}});
+      return;
+    }
+    keys.server = std::move(*identity);
+    log::info("server certificate changed", {{"file", kServerCertificateFile}});
+  }
+
+  void look_at_director_roots(Tx& tx, SystemTime now) {
+    for (const Row& row : tx.query(kDirectorRoots)) {
+      const auto ends = from_rfc3339(row.text_or_none("expires").value_or(""));
+      if (!ends || *ends - kDirectorRootWarnBefore > now) continue;
+      log::warn("the director's root of a cluster ends; see docs/running.md",
+                {{"cluster", row.text("cluster_id")}, {"until", to_rfc3339(*ends)}});
+    }
+  }
+
   Task<void> maintain() {
     // A node that nobody could hear is not silent.
     SystemTime listening_since = clock.now();
     const std::chrono::hours kept{24 * config.retention.sessions_days};
+    SystemTime looked = clock.now() - kCertificateLookEvery;
     for (;;) {
       co_await net::sleep_for(kMaintenancePause);
       const SystemTime now = clock.now();
-      Database::Work work = [now, listening_since, kept](Tx& tx) {
+      const bool daily = now - looked >= kCertificateLookEvery;
+      if (daily) {
+        looked = now;
+        look_at_certificate(now);
+      }
+      Database::Work work = [this, now, listening_since, kept, daily](Tx& tx) {
         run_maintenance(tx, now, listening_since, kept);
+        if (daily) look_at_director_roots(tx, now);
       };
       try {
         co_await db.run(std::move(work));

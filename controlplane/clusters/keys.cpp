@@ -20,7 +20,7 @@ constexpr const char* kStoreRoot =
 constexpr const char* kAuthorities =
     "select certificate_pem from cluster_keys where purpose = 'ca' order by cluster_id";
 
-// updates.md 4.2: D root lives a year; a new one is made by rotation before that.
+// updates.md 4.2: D root lives a year. Nothing makes a new one yet: docs/running.md says what then.
 constexpr std::chrono::hours kDirectorRootLife{24 * 365};
 
 std::string context(const ClusterId& cluster, std::string_view purpose) {

@@ -2,30 +2,16 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
-
 #include "base/crypto.hpp"
 #include "base/file.hpp"
+#include "controlplane/pki/server_certificate.hpp"
 
 namespace rap::cp {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::hours kServerLife{24 * 365};
-constexpr std::chrono::hours kServerRenewBefore{24 * 30};
 constexpr std::size_t kPemMax = 64 * 1024;
-
-Status write_server_certificate(const Config& config, const CertificateAuthority& authority,
-                                SystemTime now) {
-  const std::string key = net::generate_p256_key_pem();
-  const auto issued = authority.issue_server(key, server_names(config), now, kServerLife);
-  // The chain carries the authority: agents pin it by its key before they know its certificate.
-  const std::string chain = issued.pem + authority.certificate_pem();
-  if (auto done = write_file_atomic(config.data_dir / kServerKeyFile, key, 0600); !done)
-    return done;
-  return write_file_atomic(config.data_dir / kServerCertificateFile, chain, 0644);
-}
 
 Result<CertificateAuthority> load_authority(const Config& config) {
   auto certificate = read_text_file(config.data_dir / kPlatformCaFile, kPemMax);
@@ -39,26 +25,7 @@ Result<CertificateAuthority> load_authority(const Config& config) {
   return CertificateAuthority::load(std::move(*certificate), std::move(secret));
 }
 
-bool covers(const std::string& pem, const Config& config, SystemTime now) {
-  const auto facts = net::parse_certificate_pem(pem);
-  if (!facts || facts->not_after - kServerRenewBefore < now) return false;
-  // Made while the clock was ahead: nobody would accept it until then.
-  if (facts->not_before > now) return false;
-  return std::ranges::all_of(server_names(config),
-                             [&](const std::string& name) { return certificate_names(pem, name); });
-}
-
 }  // namespace
-
-std::vector<std::string> server_names(const Config& config) {
-  std::vector<std::string> names{config.public_address().host};
-  const bool wildcard = config.listen.host == "0.0.0.0" || config.listen.host == "::";
-  if (!wildcard) names.push_back(config.listen.host);
-  names.insert(names.end(), {"localhost", "127.0.0.1"});
-  std::ranges::sort(names);
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
-}
 
 Result<std::vector<std::string>> make_platform_keys(const Config& config, SystemTime now) {
   std::error_code error;
@@ -84,14 +51,11 @@ Result<std::vector<std::string>> make_platform_keys(const Config& config, System
     made.emplace_back(kPlatformCaFile);
     made.emplace_back(kPlatformCaKeyFile);
   }
-  if (!exists(kServerCertificateFile) || !exists(kServerKeyFile)) {
+  if (!exists(kServerCertificateFile)) {
     const auto authority = load_authority(config);
     if (!authority) return fail(authority.error());
-    if (auto done = write_server_certificate(config, *authority, now); !done) {
-      return fail(done.error(), "server certificate");
-    }
+    if (auto done = load_server_identity(config, *authority, now); !done) return fail(done.error());
     made.emplace_back(kServerCertificateFile);
-    made.emplace_back(kServerKeyFile);
   }
   if (!exists(kKekFile)) {
     std::string text = to_hex(random_bytes(32)) + "\n";
@@ -108,19 +72,9 @@ Result<PlatformKeys> load_platform_keys(const Config& config, SystemTime now) {
   if (!authority) return fail(authority.error());
   auto sealer = Sealer::from_file(config.data_dir / kKekFile);
   if (!sealer) return fail(sealer.error());
-  auto certificate = read_text_file(config.data_dir / kServerCertificateFile, kPemMax);
-  if (!certificate) return fail(certificate.error(), "server certificate");
-  if (!covers(*certificate, config, now)) {
-    if (auto done = write_server_certificate(config, *authority, now); !done) {
-      return fail(done.error(), "server certificate");
-    }
-    certificate = read_text_file(config.data_dir / kServerCertificateFile, kPemMax);
-    if (!certificate) return fail(certificate.error(), "server certificate");
-  }
-  auto key = read_text_file(config.data_dir / kServerKeyFile, kPemMax);
-  if (!key) return fail(key.error(), "server key");
-  return PlatformKeys{
-      std::move(*authority), {std::move(*certificate), std::move(*key)}, std::move(*sealer)};
+  auto server = load_server_identity(config, *authority, now);
+  if (!server) return fail(server.error());
+  return PlatformKeys{std::move(*authority), std::move(*server), std::move(*sealer)};
 }
 
 }  // namespace rap::cp

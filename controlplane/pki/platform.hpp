@@ -14,8 +14,6 @@ namespace rap::cp {
 // File names below data_dir. Keys are 0600; the folder is 0700.
 inline constexpr const char* kPlatformCaFile = "platform-ca.pem";
 inline constexpr const char* kPlatformCaKeyFile = "platform-ca.key";
-inline constexpr const char* kServerCertificateFile = "server.pem";
-inline constexpr const char* kServerKeyFile = "server.key";
 inline constexpr const char* kKekFile = "secrets.kek";
 
 struct PlatformKeys {
@@ -28,11 +26,8 @@ struct PlatformKeys {
 // when only a part of a pair is there.
 Result<std::vector<std::string>> make_platform_keys(const Config& config, SystemTime now);
 
-// Reads all of it; renews the server certificate when its names no longer cover the configuration
-// or it ends within 30 days. `not_found` when init has not run.
+// Reads all of it; makes the server certificate anew when that is due (server_certificate.hpp).
+// `not_found` when init has not run.
 Result<PlatformKeys> load_platform_keys(const Config& config, SystemTime now);
-
-// Names and addresses that the server certificate must carry.
-std::vector<std::string> server_names(const Config& config);
 
 }  // namespace rap::cp

@@ -32,7 +32,7 @@ class People(PlaneTest):
         shown = "SHA-256 of its key: " + ":".join(digest[i:i + 2] for i in range(0, 64, 2))
         self.assertIn(shown, self.plane.init_output)
         self.assertIn(shown, self.plane.init())
-        for secret in ("platform-ca.key", "server.key", "secrets.kek"):
+        for secret in ("platform-ca.key", "server.pem", "secrets.kek"):
             self.assertEqual((self.plane.data / secret).stat().st_mode & 0o777, 0o600)
 
     def test_login_logout_whoami(self):
