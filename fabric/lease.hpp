@@ -1,4 +1,5 @@
-// Leases: the right to open one stream to one node. docs/contracts/identity.md has the format.
+// Session leases: the right to open one stream to one node or service, once.
+// docs/contracts/identity.md has the format.
 #pragma once
 
 #include <cstdint>
@@ -10,23 +11,18 @@
 
 #include <boost/json/fwd.hpp>
 
-#include "base/bytes.hpp"
-#include "base/clock.hpp"
-#include "base/crypto.hpp"
-#include "base/result.hpp"
+#include "fabric/jws.hpp"
 
 namespace rap::fabric {
 
-inline constexpr std::size_t kLeaseBytesMax = 4096;
-inline constexpr std::int64_t kLeaseLifeMaxS = 30;    // exp - iat
-inline constexpr std::int64_t kLeaseClockSlackS = 5;  // clock difference tolerated
+inline constexpr std::int64_t kLeaseLifeMaxS = 30;  // exp - iat
 
 enum class LeaseVerb { open, attach };
 enum class LeaseMode { control, view };
 
 struct LeaseClaims {
   std::string issuer;           // iss: cluster id
-  std::string audience;         // aud: spiffe://<cluster>/node/<node>
+  std::string audience;         // aud: spiffe://<cluster>/node/<node>, ../service/<service>
   std::string user_id;          // sub
   std::string user_name;        // name
   std::string lease_id;         // jti; empty at minting: 128 fresh random bits
@@ -45,19 +41,9 @@ boost::json::object lease_claims_to_json(const LeaseClaims& claims);
 // `invalid` naming the member that is missing or wrong.
 Result<LeaseClaims> lease_claims_from_json(const boost::json::object& object);
 
-// First 16 hex digits of SHA-256 over the raw public key.
-std::string lease_key_id(ByteView public_key_raw);
-// The raw 32-byte public key of a raw 32-byte Ed25519 private key (seed).
-Result<Bytes> lease_public_key(ByteView private_key_raw);
-
 // Signs with a raw 32-byte Ed25519 private key. Fails with `invalid` (claims break the contract:
 // life over 30 s, empty members), `too_large`.
 Result<std::string> mint_lease(const LeaseClaims& claims, ByteView private_key_raw);
-
-struct LeaseKey {
-  std::string kid;
-  Bytes public_key;  // 32 bytes raw Ed25519
-};
 
 // Pure: reads no clock, file or network.
 class LeaseVerifier {
@@ -77,7 +63,7 @@ class LeaseVerifier {
  private:
   std::string issuer_;
   std::string audience_;
-  std::map<std::string, Bytes, std::less<>> keys_;
+  JwsKeys keys_;
 };
 
 // Remembers the ids of leases until they cannot be valid any more.
