@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
   add_cluster_commands(app, cli);
   add_node_commands(app, cli);
   add_organization_commands(app, cli);
+  add_people_commands(app, cli);
   add_resource_commands(app, cli);
   add_operation_commands(app, cli);
   add_session_commands(app, cli);

@@ -4,13 +4,12 @@
 #include <boost/json.hpp>
 
 #include "cli/cli.hpp"
-#include "cli/prompt.hpp"
 
 namespace rap::cli {
 namespace {
 
 struct Options {
-  std::string organization, user, name, slug, login, password_file, role = "member";
+  std::string organization, user, name, slug, role = "member";
 };
 using Shared = std::shared_ptr<Options>;
 
@@ -29,29 +28,6 @@ void add_organization(CLI::App& app, Cli& cli) {
   });
   add_list(organization, cli, "List organizations", "/v1/organizations",
            {{"NAME", "name"}, {"SLUG", "slug"}, {"ID", "id"}});
-}
-
-void add_user(CLI::App& app, Cli& cli) {
-  CLI::App& user = add_command(app, "user", "People who can log in");
-  user.require_subcommand(1);
-  const Shared o = std::make_shared<Options>();
-  CLI::App& create = add_command(user, "create", "Make an account",
-                                 "  rapctl user create --login ada --name 'Ada L.'\n");
-  create.add_option("--login", o->login, "Login name")->required();
-  create.add_option("--name", o->name, "Name for people; the login when missing");
-  create.add_option("--password-file", o->password_file,
-                    "File with the password, - for standard input; asked for when missing");
-  create.callback([&cli, o] {
-    const Secret password = o->password_file.empty() ? ask_hidden("Password for " + o->login + ": ")
-                                                     : read_value(o->password_file);
-    const json::value made = cli.api().post(
-        "/v1/users", json::object{{"login", o->login},
-                                  {"display_name", o->name.empty() ? o->login : o->name},
-                                  {"password", std::string(password.text())}});
-    cli.done("created user " + o->login + " (" + text_at(made, "id") + ")", made);
-  });
-  add_list(user, cli, "List people", "/v1/users",
-           {{"LOGIN", "login"}, {"NAME", "display_name"}, {"OWNER", "owner"}, {"ID", "id"}});
 }
 
 void add_membership(CLI::App& app, Cli& cli) {
@@ -85,7 +61,6 @@ void add_membership(CLI::App& app, Cli& cli) {
 
 void add_organization_commands(CLI::App& app, Cli& cli) {
   add_organization(app, cli);
-  add_user(app, cli);
   add_membership(app, cli);
 }
 

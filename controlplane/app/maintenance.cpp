@@ -81,6 +81,10 @@ constexpr const char* kForgetSessionEvents = R"sql(
      cross join lateral (select ctid from session_events where session_id = s.id limit $2) e
      limit $2)
 )sql";
+constexpr const char* kForgetDetachments = R"sql(
+  delete from session_detachments d using sessions s
+  where s.id = d.session_id and s.state in ('closed', 'failed')
+)sql";
 // Whoever records an event has the session locked.
 constexpr const char* kForgetSessions = R"sql(
   delete from sessions where id in
@@ -158,6 +162,7 @@ void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since,
   note_health(tx, changed, limit, now);
   tx.query(kForgetHeartbeats, {SystemTime(now - kHeartbeatsKept), kRowsPerRound});
   tx.query(kForgetNodeEvents, {SystemTime(now - kNodeEventsKept), kRowsPerRound});
+  tx.query(kForgetDetachments);
   tx.query(kForgetSessionEvents, {SystemTime(now - sessions_kept), kRowsPerRound});
   tx.query(kForgetSessions, {SystemTime(now - sessions_kept), kRowsPerRound});
   tx.query(kForgetCertificates, {SystemTime(now - kOldCertificatesKept), kRowsPerRound});

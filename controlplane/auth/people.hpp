@@ -23,5 +23,6 @@ void authenticate_person(Call& call, Tx& tx);
 std::string normal_login(std::string_view text);
 
 void add_auth_routes(std::vector<Route>& routes);
+void add_password_routes(std::vector<Route>& routes);
 
 }  // namespace rap::cp

@@ -3,6 +3,7 @@
 
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/auth/people.hpp"
+#include "controlplane/auth/tokens.hpp"
 #include "controlplane/director/director.hpp"
 #include "controlplane/enrollment/routes.hpp"
 #include "controlplane/http/api.hpp"
@@ -21,8 +22,11 @@ std::vector<Route> all_routes() {
   std::vector<Route> routes;
   add_operations_routes(routes);
   add_auth_routes(routes);
+  add_token_routes(routes);
+  add_password_routes(routes);
   add_organization_routes(routes);
   add_user_routes(routes);
+  add_standing_routes(routes);
   add_membership_routes(routes);
   add_cluster_routes(routes);
   add_director_root_routes(routes);

@@ -55,6 +55,14 @@ const std::vector<Shape>& all_shapes() {
         {"display_name", "string"},
         {"owner", "boolean"},
         {"memberships", "[OwnMembership]"}}},
+      {"PersonToken",
+       {{"id", "string"},
+        {"user_id", "string"},
+        {"address", "string"},
+        {"created_at", "time"},
+        {"expires_at", "time"},
+        {"current", "boolean"}}},
+      {"TokensRevoked", {{"count", "integer"}}},
       {"TotpSecret", {{"secret", "string"}, {"uri", "string"}}},
       {"TotpState", {{"enabled", "boolean"}}},
 
@@ -285,19 +293,21 @@ const std::vector<Shape>& all_shapes() {
       {"EventsTaken", {{"accepted", "integer"}, {"ignored", "integer"}}},
       {"SecretValue", {{"value", "string"}}},
       {"SessionToClose", {{"session_id", "string"}, {"by", "string"}}},
+      {"PersonToDetach", {{"session_id", "string"}, {"user_id", "string"}}},
       {"Desired",
        {{"seq", "integer"},
         {"director_version", "integer"},
-        {"close_sessions", "[SessionToClose]"}}},
+        {"close_sessions", "[SessionToClose]"},
+        {"detach", "[PersonToDetach]"}}},
   };
   return shapes;
 }
 
 // Those that lists hold.
-constexpr std::string_view kListed[] = {"AuditEvent", "Cluster",   "JoinRequest",    "JoinToken",
-                                        "Membership", "NodeGroup", "NodeSummary",    "Organization",
-                                        "Release",    "Resource",  "RoleAssignment", "Secret",
-                                        "Session",    "User"};
+constexpr std::string_view kListed[] = {"AuditEvent",  "Cluster",   "JoinRequest", "JoinToken",
+                                        "Membership",  "NodeGroup", "NodeSummary", "Organization",
+                                        "PersonToken", "Release",   "Resource",    "RoleAssignment",
+                                        "Secret",      "Session",   "User"};
 
 const Shape* find_shape(std::string_view name) {
   const auto found = std::ranges::find(all_shapes(), name, &Shape::name);

@@ -19,11 +19,16 @@ constexpr const char* kSeq = "select desired_seq from nodes where id = $1";
 constexpr const char* kClosing = R"sql(
   select id, close_requested_by from sessions where node_id = $1 and state = 'closing' order by id
 )sql";
+constexpr const char* kDetaching = R"sql(
+  select d.session_id, d.user_id from session_detachments d join sessions s on s.id = d.session_id
+  where d.node_id = $1 and s.state not in ('closed', 'failed') order by d.session_id, d.user_id
+)sql";
 
 struct Desired {
   std::int64_t seq = 0;
   std::int64_t director_version = 0;
-  std::vector<std::pair<std::string, std::string>> closing;
+  std::vector<std::pair<std::string, std::string>> closing;    // session, by whose wish
+  std::vector<std::pair<std::string, std::string>> detaching;  // session, whom
 };
 
 std::int64_t number_query(const Call& call, std::string_view name, std::int64_t max) {
@@ -45,21 +50,31 @@ Desired read_desired(const Call& call, Tx& tx) {
   for (const Row& row : tx.query(kClosing, {call.node.id})) {
     out.closing.emplace_back(row.text("id"), row.text_or_none("close_requested_by").value_or(""));
   }
+  for (const Row& row : tx.query(kDetaching, {call.node.id})) {
+    out.detaching.emplace_back(row.text("session_id"), row.text("user_id"));
+  }
+  return out;
+}
+
+// [{"session_id": first, <member>: second}, ..]
+boost::json::array of_sessions(const std::vector<std::pair<std::string, std::string>>& pairs,
+                               std::string_view member) {
+  boost::json::array out;
+  for (const auto& [session, second] : pairs) {
+    boost::json::object entry;
+    entry["session_id"] = session;
+    entry[member] = second;
+    out.push_back(std::move(entry));
+  }
   return out;
 }
 
 Reply desired_reply(const Desired& desired) {
-  boost::json::array sessions;
-  for (const auto& [id, by] : desired.closing) {
-    boost::json::object entry;
-    entry["session_id"] = id;
-    entry["by"] = by;
-    sessions.push_back(std::move(entry));
-  }
   boost::json::object body;
   body["seq"] = desired.seq;
   body["director_version"] = desired.director_version;
-  body["close_sessions"] = std::move(sessions);
+  body["close_sessions"] = of_sessions(desired.closing, "by");
+  body["detach"] = of_sessions(desired.detaching, "user_id");
   return json_reply(200, body);
 }
 

@@ -5,6 +5,7 @@
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/nodes/desired.hpp"
+#include "controlplane/sessions/detaching.hpp"
 #include "controlplane/sessions/placement.hpp"
 #include "controlplane/sessions/routes.hpp"
 
@@ -143,6 +144,9 @@ Reply create(const Call& call, Tx& tx) {
   const Row resource = find_resource(call, tx);
   const auto organization = require(OrganizationId::parse(resource.text("organization_id")));
   const auto cluster = require(ClusterId::parse(resource.text("cluster_id")));
+  if (!hold_membership(call, tx, organization)) {
+    refuse(Errc::forbidden, "only members of the organization open sessions");
+  }
   // Placement counts the sessions of everybody on a node.
   tx.enter(Scope::platform());
   const Candidate node =
@@ -198,11 +202,12 @@ Reply get(const Call& call, Tx& tx) {
 
 // Any member may attach: sessions belong to organizations, and who attached is told and audited.
 Reply attach(const Call& call, Tx& tx) {
-  const Row row = find_session(call, tx, true);
-  const auto organization = require(OrganizationId::parse(row.text("organization_id")));
-  if (!call.person.is_member(organization)) {
+  const auto organization =
+      require(OrganizationId::parse(find_session(call, tx, false).text("organization_id")));
+  if (!hold_membership(call, tx, organization)) {
     refuse(Errc::forbidden, "only members of the organization attach to its sessions");
   }
+  const Row row = find_session(call, tx, true);
   require(check_attach(*session_state_from_name(row.text("state"))));
   const auto cluster = require(ClusterId::parse(row.text("cluster_id")));
   const auto mode = mode_of(call);
@@ -239,7 +244,7 @@ void add_session_routes(std::vector<Route>& routes) {
              "/v1/sessions",
              Who::person,
              "Open a session: where to connect, and a lease for 30 seconds",
-             {{201, "SessionAccess"}, 404, 409},
+             {{201, "SessionAccess"}, 403, 404, 409},
              create,
              {optional_text("resource_id", 40), optional_text("resource", 100),
               optional_text("organization_id", 40), text_field("client_certificate_sha256", 43, 64),

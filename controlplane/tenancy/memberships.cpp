@@ -3,6 +3,7 @@
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/sessions/detaching.hpp"
 #include "controlplane/sessions/ending.hpp"
 #include "controlplane/tenancy/routes.hpp"
 
@@ -61,6 +62,7 @@ Reply add(const Call& call, Tx& tx) {
   const Rows before = tx.query(kFind, {organization, user});
   tx.query(kUpsert, {MembershipId::fresh(), organization, user, role});
   const Rows rows = tx.query(kGet, {organization, user});
+  if (before.empty()) may_attach_again(tx, user, {organization.str()});
   if (before.empty() || before[0].text("role") != role) {
     boost::json::object detail;
     detail["user_id"] = user.str();
@@ -88,11 +90,13 @@ Reply remove(const Call& call, Tx& tx) {
     refuse(Errc::forbidden, "only an admin of the organization may");
   }
   tx.query(kDelete, {rows[0].text("id")});
+  const auto user = require(UserId::parse(rows[0].text("user_id")));
+  detach_person(tx, user, {organization.str()}, call.now);
   boost::json::object detail;
-  detail["user_id"] = rows[0].text("user_id");
+  detail["user_id"] = user.str();
   audit(tx, Actor::of(call.person), "",
         {"membership.removed", rows[0].text("id"), organization.str()}, detail, call.now);
-  end_sessions(call, tx, {.organization = organization.str(), .user = rows[0].text("user_id")},
+  end_sessions(call, tx, {.organization = organization.str(), .user = user.str()},
                "who opened it is no longer a member");
   Reply reply;
   reply.status = 204;

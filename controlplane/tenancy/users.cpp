@@ -8,6 +8,7 @@
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/tenancy/routes.hpp"
+#include "controlplane/tenancy/user_json.hpp"
 
 namespace rap::cp {
 namespace {
@@ -22,15 +23,6 @@ constexpr const char* kList = R"sql(
   where id > $1 order by id limit $2
 )sql";
 
-boost::json::object to_json(const Row& row) {
-  boost::json::object out;
-  for (const char* key : {"id", "login", "display_name", "status"}) out[key] = row.text(key);
-  out["owner"] = row.boolean("is_owner");
-  out["totp_enabled"] = row.boolean("totp_enabled");
-  out["created_at"] = to_rfc3339(row.time("created_at"));
-  return out;
-}
-
 Reply insert(const Call& call, Tx& tx, const std::string& login, const std::string& hash) {
   if (!tx.query(kTaken, {login}).empty()) refuse(Errc::conflict, "the login is taken");
   const auto id = UserId::fresh();
@@ -38,7 +30,7 @@ Reply insert(const Call& call, Tx& tx, const std::string& login, const std::stri
   boost::json::object detail;
   detail["login"] = login;
   audit(tx, Actor::of(call.person), "", {"user.created", id.str()}, detail, call.now);
-  return json_reply(201, to_json(rows[0]));
+  return json_reply(201, user_json(rows[0]));
 }
 
 net::Task<Reply> create(const Call& call) {
@@ -58,10 +50,19 @@ net::Task<Reply> create(const Call& call) {
 
 Reply list(const Call& call, Tx& tx) {
   const Page page = page_of(call);
-  return page_reply(page, tx.query(kList, {page.after, page.fetch()}), to_json);
+  return page_reply(page, tx.query(kList, {page.after, page.fetch()}), user_json);
 }
 
 }  // namespace
+
+boost::json::object user_json(const Row& row) {
+  boost::json::object out;
+  for (const char* key : {"id", "login", "display_name", "status"}) out[key] = row.text(key);
+  out["owner"] = row.boolean("is_owner");
+  out["totp_enabled"] = row.boolean("totp_enabled");
+  out["created_at"] = to_rfc3339(row.time("created_at"));
+  return out;
+}
 
 void add_user_routes(std::vector<Route>& routes) {
   routes.push_back({"GET",

@@ -5,13 +5,16 @@ import concurrent.futures
 import hashlib
 import hmac
 import json
+import os
+import pathlib
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 
-from tests.integration.controlplane.harness import ApiError, DOCUMENT, PASSWORD, PlaneTest
+from tests.integration.controlplane.harness import ApiError, BINARIES, DOCUMENT, PASSWORD, PlaneTest
 
 
 def code(secret, offset=0):
@@ -50,6 +53,123 @@ class People(PlaneTest):
         self.assertNotIn(self.owner.token, dump)
         self.assertNotIn(PASSWORD, dump)
         self.assertIn("$argon2id$v=19$m=19456,t=2,p=1$", dump)
+
+    def account(self, **more):
+        """(login, id, a client that is logged in)"""
+        api = self.person(**more)
+        me = api.get("/v1/auth/whoami")
+        return me["login"], me["id"], api
+
+    def told(self, kind, subject):
+        return [e for e in self.owner.items("/v1/clusters/platform/audit-events")
+                if (e["kind"], e["subject"]) == (kind, subject)]
+
+    def test_a_person_sees_and_ends_their_logins_and_an_owner_anybodys(self):
+        login, user, first = self.account()
+        second, third = self.plane.login(login), self.plane.login(login)
+        mine = first.items("/v1/auth/tokens")
+        self.assertEqual([t["current"] for t in mine], [True, False, False])
+        self.assertEqual({(t["user_id"], t["address"]) for t in mine}, {(user, "127.0.0.1")})
+        self.assertEqual([t["id"] for t in self.owner.items(f"/v1/users/{user}/tokens")], [t["id"] for t in mine])
+        page = first.get("/v1/auth/tokens?limit=2")
+        self.assertEqual(len(first.get(f"/v1/auth/tokens?cursor={page['next_cursor']}")["items"]), 1)
+        first.delete(f"/v1/tokens/{mine[1]['id']}")
+        self.refused(401, "unauthorized", second.get, "/v1/auth/whoami")
+        self.refused(404, "not_found", first.delete, f"/v1/tokens/{mine[1]['id']}")
+        other = self.account()[2]
+        self.refused(404, "not_found", other.delete, f"/v1/tokens/{mine[2]['id']}")
+        self.refused(403, "forbidden", other.get, f"/v1/users/{user}/tokens")
+        self.refused(403, "forbidden", other.delete, f"/v1/users/{user}/tokens")
+        self.owner.delete(f"/v1/tokens/{mine[2]['id']}")
+        self.refused(401, "unauthorized", third.get, "/v1/auth/whoami")
+        self.assertEqual(len(self.told("user.token_revoked", user)), 2)
+        self.plane.login(login)
+        self.assertEqual(self.owner.delete(f"/v1/users/{user}/tokens"), {"count": 2})
+        self.refused(401, "unauthorized", first.get, "/v1/auth/whoami")
+        self.assertEqual(self.owner.items(f"/v1/users/{user}/tokens"), [])
+        self.assertEqual(self.told("user.tokens_revoked", user)[0]["detail"], {"count": 2})
+        self.refused(404, "not_found", self.owner.get, f"/v1/users/{user[:-3]}zzz/tokens")
+
+    def test_a_person_changes_their_password_and_their_other_logins_end(self):
+        login, user, here = self.account()
+        elsewhere = self.plane.login(login)
+        change = lambda old, new: here.post("/v1/auth/password", {"old_password": old, "new_password": new})
+        self.refused(403, "forbidden", change, "not the old one", "another good password")
+        self.refused(400, "invalid", change, PASSWORD, "short")
+        self.assertEqual(elsewhere.get("/v1/auth/whoami")["id"], user)
+        self.assertEqual(change(PASSWORD, "another good password"), {"count": 1})
+        self.assertEqual(here.get("/v1/auth/whoami")["id"], user)
+        self.refused(401, "unauthorized", elsewhere.get, "/v1/auth/whoami")
+        self.refused(401, "unauthorized", self.plane.login, login, PASSWORD)
+        self.plane.login(login, "another good password")
+        self.assertEqual((len(self.told("user.password_changed", user)), len(self.told("user.password_refused", user))), (1, 1))
+        for _ in range(10):
+            self.refused(403, "forbidden", change, "a wrong guess", "another good password")
+        self.refused(429, "exhausted", change, "another good password", PASSWORD)
+
+    def test_an_owner_resets_a_password(self):
+        login, user, api = self.account()
+        path = f"/v1/users/{user}/password"
+        self.refused(403, "forbidden", api.post, path, {"password": "taken by a member"})
+        self.assertEqual(self.owner.post(path, {"password": "given by the owner"}), {"count": 1})
+        self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")
+        self.refused(401, "unauthorized", self.plane.login, login)
+        self.plane.login(login, "given by the owner")
+        self.assertEqual(len(self.told("user.password_reset", user)), 1)
+        me = self.owner.get("/v1/auth/whoami")["id"]
+        self.refused(409, "conflict", self.owner.post, f"/v1/users/{me}/password", {"password": "without the old one"})
+        self.refused(404, "not_found", self.owner.post, f"/v1/users/{user[:-3]}zzz/password", {"password": "of nobody at all"})
+
+    def test_a_disabled_person_is_out_at_once_and_may_come_back(self):
+        login, user, api = self.account()
+        self.refused(403, "forbidden", api.post, f"/v1/users/{user}/disable")
+        shown = self.owner.post(f"/v1/users/{user}/disable", {"reason": "lost laptop"})
+        self.assertEqual(shown["status"], "disabled")
+        self.assertEqual(self.owner.post(f"/v1/users/{user}/disable")["status"], "disabled")
+        self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")
+        self.refused(401, "unauthorized", self.plane.login, login)
+        self.assertEqual(self.owner.post(f"/v1/users/{user}/enable")["status"], "active")
+        self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")  # the old token stays dead
+        self.plane.login(login)
+        told = self.told("user.disabled", user)
+        self.assertEqual([e["detail"] for e in told], [{"reason": "lost laptop"}])
+        self.assertEqual(len(self.told("user.enabled", user)), 1)
+        me = self.owner.get("/v1/auth/whoami")["id"]
+        self.refused(409, "conflict", self.owner.post, f"/v1/users/{me}/disable")
+
+    def rapctl(self, api, *arguments, typed=""):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.plane.folder))
+        (folder / "token").touch(mode=0o600)
+        (folder / "token").write_text(api.token)
+        return subprocess.run([BINARIES / "rapctl", "--server", self.plane.url, "--ca-file",
+                               self.plane.data / "platform-ca.pem", *arguments], input=typed, text=True,
+                              capture_output=True, timeout=20,
+                              env={**os.environ, "HOME": str(folder), "RAP_TOKEN_FILE": str(folder / "token")})
+
+    def test_the_same_with_rapctl(self):
+        login, user, api = self.account()
+        done = lambda *a, **m: (lambda r: self.assertEqual(r.returncode, 0, r.stderr) or r.stdout)(self.rapctl(*a, **m))
+        old, new = self.plane.folder / "old", self.plane.folder / "new"
+        old.write_text(PASSWORD)
+        new.write_text("a password from a file")
+        mine = done(api, "token", "list")
+        self.assertIn("ust_", mine)
+        self.plane.login(login)
+        self.assertIn("1 logins ended", done(api, "password", "change", "--old-password-file", old, "--password-file", new))
+        self.assertEqual(self.rapctl(api, "password", "change", "--old-password-file", old, "--password-file", new).returncode, 4)
+        self.plane.login(login, "a password from a file")
+        token = json.loads(done(self.owner, "-o", "json", "user", "tokens", login))[-1]["id"]
+        self.assertIn("ended", done(self.owner, "token", "revoke", token))
+        self.assertEqual(self.rapctl(self.owner, "token", "revoke", "x").returncode, 2)
+        self.assertIn("1 logins ended", done(self.owner, "user", "logout", login))
+        self.assertEqual(self.rapctl(api, "whoami").returncode, 3)
+        done(self.owner, "user", "reset-password", login, "--password-file", "-", typed="given by the owner\n")
+        self.plane.login(login, "given by the owner")
+        self.assertIn("is disabled", done(self.owner, "user", "disable", login, "--reason", "gone"))
+        self.assertIn("disabled", next(l for l in done(self.owner, "user", "list").splitlines() if l.startswith(login + "\t")))
+        self.refused(401, "unauthorized", self.plane.login, login, "given by the owner")
+        done(self.owner, "user", "enable", login)
+        self.plane.login(login, "given by the owner")
 
     def test_too_many_failures_are_refused_unseen(self):
         self.person()

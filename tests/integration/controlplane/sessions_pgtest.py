@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 import unittest
 
@@ -107,6 +108,57 @@ class Sessions(PlaneTest):
         self.owner.delete(f"/v1/role-assignments/{self.assignment}")
         self.assertEqual(self.state(third), "closing")
         self.assertEqual(self.kinds(self.cluster_id).count("session.terminated"), 3)
+
+    def test_who_left_or_was_disabled_is_detached_from_the_sessions_of_others(self):
+        session = self.open()["session"]["id"]
+        leaver = self.person(self.organization_id)
+        who = leaver.get("/v1/auth/whoami")["id"]
+        attach = lambda: leaver.post(f"/v1/sessions/{session}/attach", {"client_certificate_sha256": CERTIFICATE})
+        desired = lambda: self.n.api().get("/v1/node/desired")
+        attach()
+        before = desired()
+        self.assertEqual(before["detach"], [])
+        members = f"/v1/organizations/{self.organization_id}/memberships"
+        remove = lambda: self.owner.delete(next(f"/v1/memberships/{m['id']}" for m in self.owner.items(members)
+                                                if m["user_id"] == who))
+        remove()
+        # A long poll of the node is answered; what is wished stays, for an answer may be lost.
+        woken = self.n.api().get(f"/v1/node/desired?seen={before['seq']}&wait_ms=5000")
+        self.assertGreater(woken["seq"], before["seq"])
+        self.assertEqual(woken["detach"], [{"session_id": session, "user_id": who}])
+        self.assertEqual(woken["close_sessions"], [])
+        self.assertEqual(desired()["detach"], woken["detach"])
+        self.refused(404, "not_found", attach)
+        self.owner.post(members, {"user_id": who, "role": "member"})
+        self.assertEqual(desired()["detach"], [])
+        attach()
+        self.owner.post(f"/v1/users/{who}/disable")
+        self.assertEqual(desired()["detach"], woken["detach"])
+        self.refused(401, "unauthorized", attach)
+        remove()
+        self.owner.post(f"/v1/users/{who}/enable")
+        self.assertEqual(desired()["detach"], woken["detach"])  # allowed to log in, and no member
+        self.assertEqual(self.state(session), "opening")
+        self.send({"event_id": session, "session_id": session, "kind": "state", "state": "closed"})
+        self.assertEqual(desired()["detach"], [])
+        count = f"select count(*) from session_detachments where session_id = '{session}'"
+        wait_until(lambda: self.plane.admin_sql(count) == "0", 10, "nothing is left of it")
+
+    def test_a_disabled_person_loses_their_own_sessions(self):
+        session = self.open()["session"]["id"]
+        self.owner.post(f"/v1/users/{self.member.get('/v1/auth/whoami')['id']}/disable")
+        self.assertEqual(self.owner.get(f"/v1/sessions/{session}")["state"], "closing")
+
+    def test_nobody_attaches_while_their_membership_is_being_taken(self):
+        session = self.open()["session"]["id"]
+        who = self.member.get("/v1/auth/whoami")["id"]
+        thread = threading.Thread(target=self.plane.admin_sql, args=(
+            f"begin; delete from memberships where user_id = '{who}'; select pg_sleep(2); commit",))
+        thread.start()
+        time.sleep(0.7)
+        self.refused(403, "forbidden", self.member.post, f"/v1/sessions/{session}/attach",
+                     {"client_certificate_sha256": CERTIFICATE})
+        thread.join()
 
     def send(self, *events):
         return self.n.api().post("/v1/node/session-events", {"events": list(events)})
