@@ -333,14 +333,18 @@ bool IncomingConnect::gone() const {
   return !state_ || state_->closed;
 }
 
-net::ByteStreamPtr IncomingConnect::accept() {
+net::ByteStreamPtr IncomingConnect::accept(const net::HttpHeaders& headers) {
   auto state = std::exchange(state_, nullptr);
   if (!state || state->closed) throw NetError(Errc::cancelled, "the client gave the stream up");
   Impl& impl = connection_->impl();
   impl.accepted_any = true;
-  const nghttp2_nv status = pair_of(":status", "200");
+  std::vector<nghttp2_nv> lines;
+  lines.push_back(pair_of(":status", "200"));
+  append(lines, headers);
   nghttp2_data_provider provider = data_provider_of(*state);
-  check(nghttp2_submit_response(impl.session.get(), state->id, &status, 1, &provider), "HTTP/2");
+  check(nghttp2_submit_response(impl.session.get(), state->id, lines.data(), lines.size(),
+                                &provider),
+        "HTTP/2");
   impl.widen_windows(state->id);
   return make_h2_stream(connection_, std::move(state));
 }

@@ -56,8 +56,8 @@ class IncomingConnect {
   const ConnectRequest& request() const;
   // Whether the client has given it up meanwhile.
   bool gone() const;
-  // 200; the stream is open both ways from now on.
-  net::ByteStreamPtr accept();
+  // 200 with `headers`; the stream is open both ways from now on.
+  net::ByteStreamPtr accept(const net::HttpHeaders& headers = {});
   void refuse(unsigned status, const net::HttpHeaders& headers);
 
  private:
