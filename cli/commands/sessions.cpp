@@ -71,6 +71,7 @@ int report(const std::string& session, const SessionEnd& end) {
       return 0;
     case SessionEnd::How::taken_over:
       say("session " + session + " was taken over by " + printable(end.who) +
+          (end.from.empty() ? "" : " at " + printable(end.from)) +
           "\n  take it back with: rapctl session attach " + session);
       return static_cast<int>(Exit::taken_over);
     case SessionEnd::How::lost:

@@ -257,7 +257,7 @@ class Client {
 
   bool handle(const frames::HubMessage& message) {
     if (const auto* taken = std::get_if<frames::TakenOver>(&message)) {
-      end_ = SessionEnd{SessionEnd::How::taken_over, {}, {}, taken->by, taken->at};
+      end_ = SessionEnd{SessionEnd::How::taken_over, {}, {}, taken->by, taken->at, taken->from};
       return false;
     }
     if (const auto* closed = std::get_if<frames::Closed>(&message)) {

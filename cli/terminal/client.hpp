@@ -27,6 +27,7 @@ struct SessionEnd {
   std::optional<int> exit_status;
   std::string who;
   std::string detail;
+  std::string from = {};  // of taken_over: an address, when known
 };
 
 // Talks until one of the ends above. `stream` is open; standard input and output are the person's.

@@ -58,7 +58,9 @@ json::object fields(const ControllerChanged& m) {
   return {{"type", "controller"}, {"name", or_null(m.name)}, {"at", cut(m.at)}};
 }
 json::object fields(const TakenOver& m) {
-  return {{"type", "taken_over"}, {"by", cut(m.by)}, {"at", cut(m.at)}};
+  json::object out = {{"type", "taken_over"}, {"by", cut(m.by)}, {"at", cut(m.at)}};
+  if (!m.from.empty()) out["from"] = cut(m.from);
+  return out;
 }
 json::object fields(const StateChanged& m) {
   return {{"type", "state"}, {"state", cut(m.state)}, {"detail", cut(m.detail)}};
@@ -213,7 +215,8 @@ Result<HubMessage> parse_hub_message(std::string_view text) {
   }
   if (type == "taken_over") {
     std::string by = in.text("by");
-    return in.finish<HubMessage>(TakenOver{std::move(by), in.text("at")});
+    TakenOver out{std::move(by), in.text("at"), in.text_or_none("from").value_or("")};
+    return in.finish<HubMessage>(std::move(out));
   }
   if (type == "state") {
     std::string state = in.text("state");

@@ -62,6 +62,7 @@ struct ControllerChanged {
 struct TakenOver {
   std::string by;
   std::string at;
+  std::string from = {};  // address as the node sees it; empty: not known
 
   bool operator==(const TakenOver&) const = default;
 };

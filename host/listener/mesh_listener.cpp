@@ -297,6 +297,7 @@ Task<void> MeshListener::serve_connect(std::shared_ptr<Client> client,
   boost::json::object body;
   body["op"] = "stream";
   body["claims"] = fabric::lease_claims_to_json(*claims);
+  if (const auto from = net::parse_host_port(client->address)) body["from"] = from->host;
   const bool agent_there = agent_.server().agent_connected();
   const auto patience = agent_there ? limits_.agent_answer : limits_.agent_away;
   auto answer = co_await agent_.call(std::move(body), std::move(pair.there), patience);

@@ -78,6 +78,7 @@ class SessionWorker final : private AgentLink, private HubListener {
     Result<json::object> answer = fail(Errc::unsupported, "unknown op " + message.op);
     if (message.op == "open") answer = open(*message.body);
     if (message.op == "attach") answer = attach(message);
+    if (message.op == "drop") answer = drop(*message.body);
     if (message.op == "close") answer = close(*message.body);
     if (message.op == "status") answer = status();
     if (!answer) return server_.refuse(id, answer.error());
@@ -132,9 +133,18 @@ class SessionWorker final : private AgentLink, private HubListener {
     request.mode = *mode == "control" ? AttachMode::control : AttachMode::view;
     request.user_id = *user_id;
     request.user_name = *user_name;
+    request.from = json_string_or_none(body, "from").value_or("");
     request.stream = std::move(message.fds.front());
     if (auto added = hub_->add(std::move(request)); !added) return fail(added.error());
     return json::object{};
+  }
+
+  Result<json::object> drop(const json::object& body) {
+    auto user_id = json_string(body, "user_id");
+    if (!user_id) return fail(user_id.error());
+    const std::string detail = json_string_or_none(body, "detail").value_or("");
+    const std::size_t dropped = hub_ ? hub_->drop_person(*user_id, detail) : 0;
+    return json::object{{"dropped", dropped}};
   }
 
   Result<json::object> close(const json::object& body) {

@@ -25,6 +25,20 @@ constexpr net::milliseconds kSyncInterval{15 * 60'000};
 constexpr net::milliseconds kRetryInterval{30'000};  // two small requests, while a role cannot run
 constexpr net::milliseconds kPollWait{25'000};
 
+// Of [{"session_id": "..", "user_id": ".."}, ..]; what has another shape is left out.
+std::set<std::pair<std::string, std::string>> people_to_detach(const json::object& body) {
+  std::set<std::pair<std::string, std::string>> out;
+  const auto items = json_array(body, "detach");
+  if (!items) return out;  // an older control plane
+  for (const json::value& item : **items) {
+    if (!item.is_object()) continue;
+    const auto session = json_string_or_none(item.get_object(), "session_id");
+    const auto user = json_string_or_none(item.get_object(), "user_id");
+    if (session && user) out.emplace(*session, *user);
+  }
+  return out;
+}
+
 }  // namespace
 
 Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbilities abilities,
@@ -54,8 +68,8 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
            [this](const std::string& session) { return broker_.knows(session); }}),
       listener_(std::make_shared<MeshListener>(
           context, logs_,
-          [this](std::int64_t id, ipc::JsonPtr claims, Fd stream) {
-            broker_.on_stream(id, std::move(claims), std::move(stream));
+          [this](std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream) {
+            broker_.on_stream(id, std::move(claims), std::move(from), std::move(stream));
           },
           [this] { beat_now_.set(); })),
       broker_({context, control_, events_, workloads_, *listener_, [this] { return applied_; },
@@ -304,6 +318,7 @@ net::Task<void> Agent::desired_loop() {
     control_state_.desired_seq = json_int_or_none(body, "seq").value_or(control_state_.desired_seq);
     const std::int64_t version = json_int_or_none(body, "director_version").value_or(0);
     if (applied_ == nullptr || version > applied_->director_version) sync_wanted_.set();
+    broker_.bar(people_to_detach(body));
     auto closing = json_array(body, "close_sessions");
     if (!closing) continue;
     for (const json::value& item : **closing) {

@@ -20,6 +20,7 @@ constexpr net::milliseconds kReadyLimit{10'000};  // a worker that is just being
 // holds one for up to 30 s, and may be its organization's own doing.
 constexpr int kDialsOfOrganizationMax = 16;
 constexpr net::milliseconds kSecretDeadline{10'000};
+constexpr std::string_view kBarred = "you may not use the sessions of this organization any more";
 constexpr net::milliseconds kCloseGrace{4'000};  // a worker exits within 2 s after closing
 
 }  // namespace
@@ -68,13 +69,14 @@ Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied
 
 SessionBroker::SessionBroker(Parts parts) : parts_(std::move(parts)) {}
 
-void SessionBroker::on_stream(std::int64_t id, ipc::JsonPtr claims, Fd stream) {
-  parts_.context.tasks.spawn("stream", serve(*this, id, std::move(claims), std::move(stream)));
+void SessionBroker::on_stream(std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream) {
+  parts_.context.tasks.spawn(
+      "stream", serve(*this, id, std::move(claims), std::move(from), std::move(stream)));
 }
 
 net::Task<void> SessionBroker::serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
-                                     Fd stream) {
-  Status routed = co_await self.route(std::move(claims), std::move(stream));
+                                     std::string from, Fd stream) {
+  Status routed = co_await self.route(std::move(claims), std::move(from), std::move(stream));
   if (routed) {
     self.parts_.listener.accept(id);
     co_return;
@@ -84,7 +86,7 @@ net::Task<void> SessionBroker::serve(SessionBroker& self, std::int64_t id, ipc::
   self.parts_.listener.refuse(id, routed.error());
 }
 
-net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, Fd stream) {
+net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, std::string from, Fd stream) {
   if (stopping_) co_return fail(Errc::unavailable, "this node is stopping");
   auto claims = parse_stream_claims(*raw);
   if (!claims) co_return fail(std::move(claims.error()));
@@ -115,11 +117,15 @@ net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, Fd stream) {
     if (!created) co_return fail(std::move(created.error()));
     session = std::move(*created);
   }
+  if (barred_.contains({claims->session, claims->user_id})) {
+    co_return fail(Errc::forbidden, std::string(kBarred));
+  }
   json::object body{{"op", "attach"},
                     {"attach_id", new_id_text("att_")},
                     {"mode", claims->mode},
                     {"user_id", claims->user_id},
-                    {"user_name", claims->user_name}};
+                    {"user_name", claims->user_name},
+                    {"from", from}};
   co_return co_await session->attach(std::move(body), std::move(stream));
 }
 
@@ -296,6 +302,16 @@ net::Task<void> SessionBroker::close(std::string session, std::string by) {
                      {"detail", "there is no such session on this node"},
                      {"at", to_rfc3339(RealClock().now())}};
   (void)parts_.events.keep(event);  // a failure is logged there, and the request comes again
+}
+
+void SessionBroker::bar(std::set<std::pair<std::string, std::string>> who) {
+  barred_ = std::move(who);
+  for (const auto& [session, user] : barred_) {
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end() || !found->second->has(user)) continue;
+    parts_.context.tasks.spawn("drop person",
+                               Session::drop(found->second, user, std::string(kBarred)));
+  }
 }
 
 void SessionBroker::session_exited(const std::string& session, const ExitInfo& how) {

@@ -47,11 +47,14 @@ class SessionBroker {
   explicit SessionBroker(Parts parts);
 
   // From the listener: ends in accept() or refuse() of `id`.
-  void on_stream(std::int64_t id, ipc::JsonPtr claims, Fd stream);
+  void on_stream(std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream);
   // A session worker of an earlier agent: taken over, or reported as lost.
   void adopt(InstanceRecord record);
   // The control plane wants this session ended. One that is not here is reported closed.
   net::Task<void> close(std::string session, std::string by);
+  // All whom the control plane wants out of sessions that go on (session, user): they are dropped,
+  // and not let in with a lease that is still good. Replaces what was wished before.
+  void bar(std::set<std::pair<std::string, std::string>> who);
   void session_exited(const std::string& session, const ExitInfo& how);
 
   // A workload's stream to a resource of its own role and organization.
@@ -68,8 +71,8 @@ class SessionBroker {
 
  private:
   static net::Task<void> serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
-                               Fd stream);
-  net::Task<Status> route(ipc::JsonPtr claims, Fd stream);
+                               std::string from, Fd stream);
+  net::Task<Status> route(ipc::JsonPtr claims, std::string from, Fd stream);
   net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource);
   Session::Powers powers();
   static net::Task<Result<Fd>> dial(SessionBroker& self, std::string organization, std::string host,
@@ -82,6 +85,7 @@ class SessionBroker {
   std::map<std::string, std::shared_ptr<Session>> sessions_;
   std::map<std::string, int> dialing_;  // connections being made, by organization
   std::set<std::string> opening_;       // a second open of the same session waits for nothing
+  std::set<std::pair<std::string, std::string>> barred_;  // session, user
   bool stopping_ = false;
 };
 

@@ -162,6 +162,28 @@ net::Task<Status> Session::attach(json::object attach_request, Fd stream) {
   co_return Status();
 }
 
+bool Session::has(std::string_view user_id) const {
+  return std::ranges::any_of(record().people,
+                             [&](const auto& person) { return person.user_id == user_id; });
+}
+
+net::Task<void> Session::drop(std::shared_ptr<Session> self, std::string user_id,
+                              std::string detail) {
+  json::object body{{"op", "drop"}, {"user_id", user_id}, {"detail", detail}};
+  std::vector<Fd> none;
+  auto answer = co_await self->process_.call(body, std::move(none), kCloseTimeout);
+  const std::string& session = self->report_.session_id;
+  if (!answer) {
+    // `unsupported`: a worker of an earlier release, where the place lasts as long as the session.
+    log::warn("person not detached",
+              {{"session", session}, {"user", user_id}, {"detail", answer.error().text()}});
+    co_return;
+  }
+  log::info("person detached", {{"session", session},
+                                {"user", user_id},
+                                {"count", json_int_or_none(*answer->body, "dropped").value_or(0)}});
+}
+
 net::Task<Status> Session::close(std::string reason, std::string by) {
   json::object body{{"op", "close"}, {"reason", reason}, {"by", by}};
   std::vector<Fd> none;

@@ -56,6 +56,11 @@ class Session : public std::enable_shared_from_this<Session> {
   static net::Task<void> watch(std::shared_ptr<Session> self);
 
   net::Task<Status> attach(boost::json::object attach_request, Fd stream);
+  // Ends the attachments of one person; a failure is logged, for it is asked for again.
+  static net::Task<void> drop(std::shared_ptr<Session> self, std::string user_id,
+                              std::string detail);
+  // They were let in and not said to have left.
+  bool has(std::string_view user_id) const;
   net::Task<Status> close(std::string reason, std::string by);
   net::Task<void> terminate(net::milliseconds grace);
 

@@ -186,7 +186,8 @@ void MeshListener::on_message(ipc::Message message) {
     const json::value* value = message.body->if_contains("claims");
     if (value != nullptr && value->is_object()) {
       claims = ipc::JsonPtr(message.body, &value->get_object());
-      on_stream_(*message.id, std::move(claims), std::move(message.fds.front()));
+      const auto from = json_string_or_none(*message.body, "from").value_or("");
+      on_stream_(*message.id, std::move(claims), from, std::move(message.fds.front()));
       return;
     }
     refuse(*message.id, Error{Errc::malformed, "stream without claims"});

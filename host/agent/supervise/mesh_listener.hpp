@@ -26,9 +26,10 @@ struct ListenerSettings {
 // Owners: the agent, and its own loop while that runs.
 class MeshListener : public std::enable_shared_from_this<MeshListener> {
  public:
-  // A new stream of a client: verified lease claims and our end of it. Answer with accept() or
-  // refuse().
-  using OnStream = std::function<void(std::int64_t id, ipc::JsonPtr claims, Fd stream)>;
+  // A new stream of a client: verified lease claims, its address (may be empty), our end of it.
+  // Answer with accept() or refuse().
+  using OnStream =
+      std::function<void(std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream)>;
 
   // `changed`: state or endpoint are other ones; may be empty.
   MeshListener(Context& context, LogCapture& logs, OnStream on_stream,

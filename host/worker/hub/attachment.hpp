@@ -23,6 +23,7 @@ struct AttachRequest {
   AttachMode mode = AttachMode::view;
   std::string user_id;
   std::string user_name;
+  std::string from;  // address, for people; may be empty
   Fd stream;
 };
 

@@ -85,6 +85,9 @@ class Hub final : private AttachmentOwner {
   rap_result emit(const rap_frame* frames, std::uint32_t count, rap_emit* out);
 
   // ---- loop only ----
+  // This person may not be here any more: their attachments are told `detail` and end; the session
+  // goes on. Returns how many there were.
+  std::size_t drop_person(const std::string& user_id, const std::string& detail);
   // The remote session is there, or will never be.
   void opened(rap_result result, const std::string& detail);
   // It is over, by itself. `exit_status` from the adapter's exit message, if it sent one.

@@ -70,11 +70,12 @@ void Hub::admit_controller(Attachment& fresh) {
   if (old != nullptr) {
     member_of(*old)->shown = false;
     old->clear_data();
-    old->finish(frames::TakenOver{fresh.request().user_name, at});
+    old->finish(frames::TakenOver{fresh.request().user_name, at, fresh.request().from});
   }
   tell_all(frames::ControllerChanged{fresh.request().user_name, at}, &fresh);
-  tell_person(old != nullptr ? "taken_over" : "attached", fresh, old);
+  // First that the session is active: nobody is in it before it is open.
   set_state(SessionState::active, "");
+  tell_person(old != nullptr ? "taken_over" : "attached", fresh, old);
   unblock();  // the one who did not read may be the one who left
 }
 
@@ -112,6 +113,21 @@ void Hub::leave(Attachment& who, bool tell) {
   tell_all(frames::ControllerChanged{std::nullopt, now_text()}, &who);
   set_state(SessionState::detached, "");
   unblock();
+}
+
+std::size_t Hub::drop_person(const std::string& user_id, const std::string& detail) {
+  std::size_t dropped = 0;
+  for (Member& member : members_) {
+    Attachment& who = *member.attachment;
+    const auto phase = who.phase();
+    const bool going = phase == Attachment::Phase::ending || phase == Attachment::Phase::gone;
+    if (going || who.request().user_id != user_id) continue;
+    ++dropped;
+    who.clear_data();
+    leave(who, true);
+    who.finish(frames::ErrorMessage{"forbidden", detail});
+  }
+  return dropped;
 }
 
 void Hub::set_size(std::uint32_t cols, std::uint32_t rows) {

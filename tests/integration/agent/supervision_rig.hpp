@@ -77,7 +77,7 @@ struct Life {
              },
              [this](const std::string& session) { return broker->knows(session); }}),
         listener(std::make_shared<MeshListener>(
-            context, logs, [](std::int64_t, ipc::JsonPtr, Fd) {}, nullptr)) {
+            context, logs, [](std::int64_t, ipc::JsonPtr, std::string, Fd) {}, nullptr)) {
     SessionBroker::Parts parts{context,
                                control,
                                events,
@@ -206,21 +206,25 @@ class Supervision : public testing::Test {
     return life.until([&] { return state_of(life) == WorkloadState::running; });
   }
 
+  std::shared_ptr<const boost::json::object> claims_of(const std::string& session, const char* verb,
+                                                       const char* user) const {
+    return std::make_shared<const boost::json::object>(boost::json::object{{"sid", session},
+                                                                           {"org", organization_},
+                                                                           {"res", resource_},
+                                                                           {"sub", user},
+                                                                           {"name", "ada"},
+                                                                           {"mode", "control"},
+                                                                           {"verb", verb}});
+  }
+
   // Our end of a stream whose other end went to the session.
-  Fd open_session(Life& life, const std::string& session, const char* verb) {
+  Fd open_session(Life& life, const std::string& session, const char* verb,
+                  const char* user = "usr_1") {
     int ends[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    auto claims =
-        std::make_shared<const boost::json::object>(boost::json::object{{"sid", session},
-                                                                        {"org", organization_},
-                                                                        {"res", resource_},
-                                                                        {"sub", "usr_1"},
-                                                                        {"name", "ada"},
-                                                                        {"mode", "control"},
-                                                                        {"verb", verb}});
     const auto before = life.context.counters.attachments;
     const auto refused = life.context.counters.streams_refused;
-    life.broker->on_stream(1, claims, Fd(ends[1]));
+    life.broker->on_stream(1, claims_of(session, verb, user), "192.0.2.7", Fd(ends[1]));
     EXPECT_TRUE(life.until([&] {
       return life.context.counters.attachments > before ||
              life.context.counters.streams_refused > refused;

@@ -100,6 +100,42 @@ TEST_F(Supervision, ASessionNobodyNotedEndsWithTheNextAgent) {
   stop_everything(second);  // refused as long as a session is left
 }
 
+TEST_F(Supervision, WhoIsBarredIsDroppedFromTheSessionAndNotLetInAgain) {
+  Life life(config_, 1);
+  begin(life);
+  ASSERT_TRUE(running(life)) << life.workloads.report().at(0).detail;
+  const std::string session = SessionId::fresh().str();
+  const Fd opener = open_session(life, session, "open", "usr_1");
+  ASSERT_TRUE(greets(life, opener));
+  const Fd guest = open_session(life, session, "attach", "usr_2");  // takes over
+  ASSERT_TRUE(greets(life, guest));
+  const std::set<std::pair<std::string, std::string>> wish{{session, "usr_2"}};
+  life.broker->bar(wish);
+  std::string got;
+  EXPECT_TRUE(life.until([&] {
+    std::array<char, 4096> buffer;
+    const ssize_t n = ::recv(guest.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n > 0) got.append(buffer.data(), static_cast<std::size_t>(n));
+    return n == 0;
+  })) << got;
+  EXPECT_NE(got.find("\"forbidden\""), std::string::npos) << got;
+  EXPECT_TRUE(life.until([&] { return life.broker->report().at(0).state == "detached"; }));
+  // With a lease that is still good; the session is there for the others.
+  const auto refused = life.context.counters.streams_refused;
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const Fd again(ends[0]);
+  life.broker->on_stream(7, claims_of(session, "attach", "usr_2"), "", Fd(ends[1]));
+  EXPECT_TRUE(life.until([&] { return life.context.counters.streams_refused > refused; }));
+  EXPECT_TRUE(greets(life, open_session(life, session, "attach", "usr_1")));
+  // They are back.
+  life.broker->bar({});
+  EXPECT_TRUE(greets(life, open_session(life, session, "attach", "usr_2")));
+  net::asio::co_spawn(life.io, life.broker->stop_all(), [](std::exception_ptr) {});
+  EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }, 20s));
+  stop_everything(life);
+}
+
 TEST_F(Supervision, AKilledWorkerIsStartedAgainAndItsSessionReported) {
   Life life(config_, 1);
   begin(life);

@@ -23,6 +23,7 @@ TEST(ControlMessage, HubMessagesRoundTrip) {
                             ControllerChanged{"Ada", "2026-11-21T00:00:00Z"},
                             ControllerChanged{std::nullopt, "2026-11-21T00:00:00Z"},
                             TakenOver{"Grace", "2026-11-21T00:00:00Z"},
+                            TakenOver{"Grace", "2026-11-21T00:00:00Z", "192.0.2.7"},
                             StateChanged{"active", ""},
                             Closed{"exit", 3, ""},
                             Closed{"remote_lost", std::nullopt, "connection reset"},

@@ -120,6 +120,7 @@ class HubRig final : private HubListener {
       request.mode = mode;
       request.user_id = "usr_" + name;
       request.user_name = name;
+      request.from = "from of " + name;
       request.stream.reset(ends[1]);
       return hub.add(std::move(request)).has_value();
     });

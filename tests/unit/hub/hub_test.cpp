@@ -30,7 +30,7 @@ TEST(Hub, WelcomesThenPaintsThenFlows) {
   client.send_input("ls\n");
   EXPECT_TRUE(rig.eventually([&](Hub&) { return rig.remote.typed == "ls\n"; }));
   EXPECT_EQ(rig.calls(), (Strings{"resize 100x30", "attach control 1"}));
-  EXPECT_EQ(rig.told(), (Strings{"detached", "attached att_Ada", "active"}));
+  EXPECT_EQ(rig.told(), (Strings{"detached", "active", "attached att_Ada"}));
 }
 
 TEST(Hub, NobodyAttachedSwallowsOutput) {
@@ -85,6 +85,7 @@ TEST(Hub, TakeoverIsOneCallAndNoNewSession) {
   auto taken = ada.next<frames::TakenOver>();
   ASSERT_TRUE(taken);
   EXPECT_EQ(taken->by, "Grace");
+  EXPECT_EQ(taken->from, "from of Grace");
   EXPECT_TRUE(ada.wait_end());
   auto told = val.next<frames::ControllerChanged>();
   ASSERT_TRUE(told);
@@ -94,7 +95,7 @@ TEST(Hub, TakeoverIsOneCallAndNoNewSession) {
   EXPECT_TRUE(val.wait_output("after"));
   EXPECT_EQ(val.output(), "[picture]after");  // the new controller's picture was not painted here
   EXPECT_EQ(rig.calls(), (Strings{"attach control 1", "attach view 2", "takeover 1 3"}));
-  EXPECT_EQ(rig.told(), (Strings{"detached", "attached att_Ada", "active", "view_joined att_Val",
+  EXPECT_EQ(rig.told(), (Strings{"detached", "active", "attached att_Ada", "view_joined att_Val",
                                  "taken_over att_Grace from att_Ada"}));
 }
 
@@ -115,6 +116,38 @@ TEST(Hub, DetachLeavesTheSessionAlone) {
   EXPECT_FALSE(contains(rig.told(), "closed"));
   TestClient again = rig.join(AttachMode::control, "Ada");
   EXPECT_TRUE(again.wait_output("[picture]"));
+}
+
+TEST(Hub, WhoMayNotBeHereAnyMoreIsDroppedAndNobodyElse) {
+  HubRig rig;
+  TestClient early = rig.join(AttachMode::control, "Ada");  // waits for the remote session
+  EXPECT_EQ(rig.on_loop([](Hub& hub) { return hub.drop_person("usr_Ada", "not here"); }), 1U);
+  EXPECT_TRUE(early.wait_end());
+  rig.open();
+  TestClient ada = rig.join(AttachMode::control, "Ada");
+  TestClient watching = rig.join(AttachMode::view, "Ada");
+  TestClient val = rig.join(AttachMode::view, "Val");
+  ASSERT_TRUE(val.wait_output("[picture]"));
+  const auto drop = [&](const char* user) {
+    return rig.on_loop([&](Hub& hub) { return hub.drop_person(user, "not here"); });
+  };
+  EXPECT_EQ(drop("usr_nobody"), 0U);
+  EXPECT_EQ(drop("usr_Ada"), 2U);
+  for (TestClient* gone : {&ada, &watching}) {
+    const auto error = gone->next<frames::ErrorMessage>();
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code, "forbidden");
+    EXPECT_EQ(error->detail, "not here");
+    EXPECT_TRUE(gone->wait_end());
+  }
+  EXPECT_EQ(drop("usr_Ada"), 0U);
+  EXPECT_EQ(rig.on_loop([](Hub& hub) { return hub.state(); }), SessionState::detached);
+  EXPECT_EQ(rig.emit("after"), RAP_OK);
+  EXPECT_TRUE(val.wait_output("after"));
+  const auto told = rig.told();
+  EXPECT_TRUE(contains(told, "detached att_Ada"));
+  EXPECT_TRUE(contains(told, "view_left att_Ada"));
+  EXPECT_FALSE(contains(told, "closed"));
 }
 
 TEST(Hub, InputOfAViewerIsDroppedAndCounted) {
