@@ -264,7 +264,7 @@ class Bench:
     def mesh(self):
         for row in bench_mesh.rows(program("mesh_bench")):
             self.table.add(*row)
-        for row in bench_resume.rows(program("resume_bench")):
+        for row in bench_resume.rows(program("resume_bench") + program("mesh_failover_bench")):
             self.table.add(*row)
 
     def memory(self):

@@ -1,6 +1,7 @@
 """Rows of `./dev bench mesh` about resumable streams: what they cost over the bare stream below, and how long a death takes.
 
-tests/bench/resume_bench.cpp says how: both ends in one process and thread, loopback, rounds in turns.
+tests/bench/resume_bench.cpp says how: both ends in one process and thread, loopback, rounds in turns. The failover of a whole
+way is tests/bench/mesh_failover_bench.cpp: entry, relays and service are processes, and the relay in use is killed.
 """
 
 BELOW = {"tcp": "TCP", "tls": "TLS over TCP"}
@@ -9,7 +10,7 @@ BELOW = {"tcp": "TCP", "tls": "TLS over TCP"}
 def rows(seen):
     """(what, ours, peer, ratio, aim) for each line that resume_bench printed."""
     for row in seen:
-        yield from {"bulk": bulk, "echo": echo, "reconnect": reconnect}[row["what"]](row)
+        yield from {"bulk": bulk, "echo": echo, "reconnect": reconnect, "failover": failover}[row["what"]](row)
 
 
 def bulk(row):
@@ -30,3 +31,10 @@ def echo(row):
 def reconnect(row):
     yield (f"resumable stream: {row['kills']} transports die, next byte there and back, {BELOW[row['below']]}, p50 / p99",
            f"{row['p50_ms']:.1f} / {row['p99_ms']:.1f} ms", "-", "-", "<= 500 ms")
+
+
+def failover(row):
+    yield (f"failover: kill -9 the relay in use, {row['kills']} kills, pause p50 / p99 / max",
+           f"{row['p50_ms']:.0f} / {row['p99_ms']:.0f} / {row['max_ms']:.0f} ms", "-", "-", "<= 500 ms p99")
+    bent = ", DAMAGED" if row["bent"] else ""
+    yield (f"  of {row['bytes']} bytes lost, doubled", f"{row['lost']}, {row['doubled']}{bent}", "-", "-", "0, 0")

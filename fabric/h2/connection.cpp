@@ -342,9 +342,9 @@ net::ByteStreamPtr IncomingConnect::accept(const net::HttpHeaders& headers) {
   lines.push_back(pair_of(":status", "200"));
   append(lines, headers);
   nghttp2_data_provider provider = data_provider_of(*state);
-  check(nghttp2_submit_response(impl.session.get(), state->id, lines.data(), lines.size(),
-                                &provider),
-        "HTTP/2");
+  check(
+      nghttp2_submit_response(impl.session.get(), state->id, lines.data(), lines.size(), &provider),
+      "HTTP/2");
   impl.widen_windows(state->id);
   return make_h2_stream(connection_, std::move(state));
 }

@@ -1,5 +1,6 @@
-// The headers between clients and nodes of the mesh, shown anything: one header a line, the first
-// line is the authority.
+// The headers between clients and nodes of the mesh, and the first lines inside, shown anything:
+// one header a line, the first line is the authority.
+#include "fabric/ends/lease_line.hpp"
 #include "fabric/ends/request.hpp"
 
 namespace {
@@ -14,6 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto hops = fabric::parse_hops(text);
   if (hops && !fabric::parse_hops(fabric::format_hops(*hops))) __builtin_trap();
+  const auto lease = fabric::parse_lease_line(text);
+  if (lease && fabric::lease_line(*lease).size() > 8 * text.size() + 64) __builtin_trap();
+  const Status answer_read = fabric::parse_answer_line(text);
+  if (!answer_read) (void)fabric::answer_line(answer_read);
 
   fabric::ConnectRequest request;
   bool first = true;
