@@ -65,7 +65,10 @@ void add_common(CLI::App& command, const Shared& o, bool target_required) {
   command.add_option("--target", o->target, "host:port as the nodes reach it")
       ->required(target_required);
   command.add_option("--secret", o->secret, "Name or id of the secret to log in with");
-  command.add_option("--options", o->options, "Options of the protocol: JSON, or @file");
+  command.add_option(
+      "--options", o->options,
+      "Options of the protocol: JSON, or @file; the protocol's plugin checks them when "
+      "a session is opened");
 }
 
 void add_resource(CLI::App& app, Cli& cli) {

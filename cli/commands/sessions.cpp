@@ -6,6 +6,7 @@
 
 #include "base/id.hpp"
 #include "base/json.hpp"
+#include "base/net/http.hpp"
 #include "base/net/net_error.hpp"
 #include "base/net/x509.hpp"
 #include "cli/cli.hpp"
@@ -19,6 +20,9 @@ namespace {
 // The certificate is for one invocation; somebody may watch a session for a day.
 constexpr std::chrono::hours kIdentityLife{24};
 
+// Unless --limit says otherwise: a screenful or some, of months.
+constexpr std::size_t kSessionsShown = 200;
+
 const std::vector<Column> kSessionColumns = {{"ID", "id"},
                                              {"STATE", "state"},
                                              {"RESOURCE", "resource_name"},
@@ -30,6 +34,7 @@ const std::vector<Column> kSessionColumns = {{"ID", "id"},
 
 struct Options {
   std::string resource, organization, session, state;
+  std::size_t limit = kSessionsShown;
   bool view = false;
 };
 
@@ -164,17 +169,22 @@ void add_session_commands(CLI::App& app, Cli& cli) {
   const auto o = std::make_shared<Options>();
   add_open(session, cli, o);
 
-  CLI::App& list = add_command(session, "list", "List sessions");
-  list.add_option("--state", o->state, "Only in this state: active, detached, ...");
+  CLI::App& list = add_command(session, "list", "List sessions, the newest first",
+                               "  rapctl session list --state active,detached\n"
+                               "  rapctl session list --organization acme --limit 1000 -o json\n");
+  list.add_option("--state", o->state,
+                  "Only in these states, with commas: opening, active, detached, closing, closed, "
+                  "failed");
+  list.add_option("--limit", o->limit, "How many, 200 unless given, at most 10000")
+      ->check(CLI::Range(std::size_t{1}, kListItemsMax));
   list.add_option("--organization", o->organization, "Only of this organization");
   list.callback([&cli, o] {
-    std::string query;
-    if (!o->state.empty()) query += "?state=" + o->state;
+    std::string query = "?order=newest";
+    if (!o->state.empty()) query += "&state=" + net::percent_encode(o->state);
     if (!o->organization.empty()) {
-      query +=
-          (query.empty() ? "?" : "&") + ("organization_id=" + cli.organization(o->organization));
+      query += "&organization_id=" + cli.organization(o->organization);
     }
-    cli.list(cli.api().list("/v1/sessions" + query), kSessionColumns);
+    cli.list(cli.api().list("/v1/sessions" + query, o->limit), kSessionColumns);
   });
   CLI::App& show = add_command(session, "show", "Show a session");
   show.add_option("session", o->session, "Id of the session")->required();

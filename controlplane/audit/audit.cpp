@@ -13,6 +13,7 @@
 #include "controlplane/db/database.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/http/shapes.hpp"
 
 namespace rap::cp {
 namespace {
@@ -118,9 +119,7 @@ std::string chain_of_path(const Call& call, Tx& tx) {
 }
 
 bool newest_first(const Call& call) {
-  const std::string order = call.query("order").value_or("oldest");
-  if (order != "oldest" && order != "newest") refuse(Errc::invalid, "order: oldest or newest");
-  return order == "newest";
+  return call.query("order") == "newest";
 }
 
 Reply list_of_cluster(const Call& call, Tx& tx) {
@@ -255,7 +254,7 @@ void add_audit_routes(std::vector<Route>& routes) {
        {{200, "AuditEventList"}, 404},
        list_of_cluster,
        {},
-       {"limit", "cursor", "order"}});
+       {"limit", "cursor", {"order", kOrderWords}}});
   routes.push_back({"GET",
                     "/v1/clusters/{id}/audit-events/verify",
                     Who::owner,
@@ -269,7 +268,7 @@ void add_audit_routes(std::vector<Route>& routes) {
                     {{200, "AuditEventList"}, 403, 404},
                     list_of_organization,
                     {},
-                    {"limit", "cursor", "order"}});
+                    {"limit", "cursor", {"order", kOrderWords}}});
 }
 
 }  // namespace rap::cp

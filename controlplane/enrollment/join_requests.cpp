@@ -9,6 +9,7 @@
 #include "controlplane/enrollment/routes.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/http/shapes.hpp"
 #include "controlplane/nodes/capabilities.hpp"
 
 namespace rap::cp {
@@ -177,7 +178,7 @@ void add_join_request_routes(std::vector<Route>& routes) {
                     {{200, "JoinRequestList"}, 404},
                     list,
                     {},
-                    {"limit", "cursor", "status"}});
+                    {"limit", "cursor", {"status", kJoinRequestStatusWords}}});
   routes.push_back({"GET",
                     "/v1/join-requests/{id}",
                     Who::owner,

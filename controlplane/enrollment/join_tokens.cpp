@@ -6,6 +6,8 @@
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/pki/authority.hpp"
+#include "controlplane/roles/release_roles.hpp"
+#include "controlplane/roles/rules.hpp"
 
 namespace rap::cp {
 namespace {
@@ -49,13 +51,16 @@ boost::json::object to_json(const Row& row) {
   return out;
 }
 
-void check_scope(const Call& call) {
+void check_scope(const Call& call, Tx& tx) {
+  const std::vector<std::string> of_releases = release_roles(tx);
   for (const auto& member : call.object("scope")) {
     if (member.key() != "roles" || !member.value().is_array()) {
       call.bad_field("scope", "may hold roles, an array");
     }
     for (const auto& role : member.value().get_array()) {
       if (!role.is_string()) call.bad_field("scope", "roles are strings");
+      const auto known = check_role(std::string_view(role.get_string()), of_releases);
+      if (!known) call.bad_field("scope", known.error().detail);
     }
   }
 }
@@ -63,7 +68,7 @@ void check_scope(const Call& call) {
 Reply create(const Call& call, Tx& tx) {
   const auto cluster = call.path_id<ClusterId>("id");
   if (tx.query(kClusterExists, {cluster}).empty()) refuse_not_found();
-  check_scope(call);
+  check_scope(call, tx);
   JoinTokenText token{JoinTokenId::fresh(), random_bytes(32),
                       call.services->platform.spki_sha256()};
   const SystemTime expires = call.now + std::chrono::seconds(call.integer("ttl_s"));

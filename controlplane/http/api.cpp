@@ -155,6 +155,7 @@ net::Task<Reply> Api::dispatch(const net::HttpRequest& request, const net::PeerI
   }
   const Route& route = *match.route;
   matched = match.route;
+  if (auto good = check_query(request, route.query); !good) throw Problem(good.error());
   Call call;
   call.method = request.method;
   call.path = std::string(request.path());

@@ -1,5 +1,7 @@
 #include "controlplane/http/operations.hpp"
 
+#include <set>
+
 #include <boost/json.hpp>
 
 #include "controlplane/db/database.hpp"
@@ -34,8 +36,7 @@ net::Task<Reply> readyz(const Call& call) {
   }
   const bool redis = services.redis.connected();
   if (services.redis.configured()) {
-    checks["redis"] =
-        redis ? "ok" : "away: presence and throttling are counted by each server for itself";
+    checks["redis"] = redis ? "ok" : "away: failed logins are counted by each server for itself";
   } else {
     checks["redis"] = "not configured";
   }
@@ -61,9 +62,8 @@ std::string openapi_path(std::string_view pattern) {
   return out;
 }
 
-boost::json::object parameter(std::string_view where, std::string_view name, bool required) {
-  boost::json::object schema;
-  schema["type"] = "string";
+boost::json::object parameter(std::string_view where, std::string_view name, bool required,
+                              boost::json::object schema = {{"type", "string"}}) {
   boost::json::object out;
   out["name"] = name;
   out["in"] = where;
@@ -148,7 +148,9 @@ boost::json::object operation(const Route& route) {
     if (name.ends_with("...")) name.remove_suffix(3);
     parameters.push_back(parameter("path", name, true));
   }
-  for (const auto name : route.query) parameters.push_back(parameter("query", name, false));
+  for (const QueryParameter& asked : route.query) {
+    parameters.push_back(parameter("query", asked.name, false, query_schema(asked)));
+  }
   if (route.creates) parameters.push_back(parameter("header", "Idempotency-Key", false));
   if (route.method == "PATCH") parameters.push_back(parameter("header", "If-Match", true));
   if (!parameters.empty()) out["parameters"] = std::move(parameters);
@@ -218,7 +220,11 @@ std::string openapi_document(const std::vector<Route>& routes) {
   info["title"] = "RAP control plane";
   info["version"] = "1";
   boost::json::object paths;
+  std::set<std::string_view> lists;
   for (const Route& route : routes) {
+    for (const Answer& answer : route.answers) {
+      if (answer.body.ends_with(kListSuffix)) lists.insert(answer.body);
+    }
     std::string method(route.method);
     for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
     auto& entry = paths[openapi_path(route.pattern)];
@@ -230,7 +236,7 @@ std::string openapi_document(const std::vector<Route>& routes) {
   document["info"] = std::move(info);
   document["paths"] = std::move(paths);
   boost::json::object components;
-  components["schemas"] = shape_schemas();
+  components["schemas"] = shape_schemas(lists);
   components["securitySchemes"] = boost::json::parse(kSecuritySchemes);
   document["components"] = std::move(components);
   std::string out;

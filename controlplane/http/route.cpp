@@ -53,13 +53,12 @@ bool matches(const std::vector<std::string>& pattern, const std::vector<std::str
 }  // namespace
 
 std::vector<Answer> all_answers(const Route& route) {
-  // Any route: the method and the body may be wrong, the database away, the program.
-  std::set<unsigned> all{500, 503};
+  // Any route: what is asked may be wrong, the database away, the program.
+  std::set<unsigned> all{400, 500, 503};
   if (route.who != Who::anyone) all.insert(401);
   if (route.who == Who::owner || route.who == Who::node) all.insert(403);
-  if (route.method != "GET" && route.method != "DELETE") all.insert({400, 413, 415});
-  if (!route.query.empty()) all.insert(400);
-  if (route.creates) all.insert({400, 422});
+  if (route.method != "GET" && route.method != "DELETE") all.insert({413, 415});
+  if (route.creates) all.insert(422);
   for (const Answer& own : route.answers) all.erase(own.status);
   std::vector<Answer> out = route.answers;
   out.insert(out.end(), all.begin(), all.end());

@@ -8,6 +8,7 @@
 
 #include "controlplane/http/call.hpp"
 #include "controlplane/http/fields.hpp"
+#include "controlplane/http/query.hpp"
 
 namespace rap::cp {
 
@@ -43,7 +44,7 @@ struct Route {
   std::variant<TransactionHandler, TaskHandler> handler;
 
   std::vector<Field> body = {};  // of POST, PATCH, PUT; without any, an empty or absent object
-  std::vector<std::string_view> query = {};
+  std::vector<QueryParameter> query = {};
   std::size_t body_max = kBodyMax;
   bool creates = false;        // accepts Idempotency-Key
   bool changes_trust = false;  // refused while the authority is not healthy

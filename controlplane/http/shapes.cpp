@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "controlplane/http/fields.hpp"
+#include "controlplane/http/query.hpp"
 
 namespace rap::cp {
 namespace {
@@ -22,9 +23,9 @@ struct Member {
 struct Shape {
   std::string_view name;
   std::vector<Member> members;
+  std::string_view base = {};  // has the members of this shape, too
 };
 
-constexpr std::string_view kSessionStates = "opening|active|detached|closing|closed|failed";
 // An admin sees them, a member does not.
 constexpr Need kAdminsOnly = Need::optional;
 
@@ -49,12 +50,7 @@ const std::vector<Shape>& all_shapes() {
       {"LoginUser",
        {{"id", "string"}, {"login", "string"}, {"display_name", "string"}, {"owner", "boolean"}}},
       {"OwnMembership", {{"organization_id", "string"}, {"role", "admin|member"}}},
-      {"WhoAmI",
-       {{"id", "string"},
-        {"login", "string"},
-        {"display_name", "string"},
-        {"owner", "boolean"},
-        {"memberships", "[OwnMembership]"}}},
+      {"WhoAmI", {{"memberships", "[OwnMembership]"}}, "LoginUser"},
       {"PersonToken",
        {{"id", "string"},
         {"user_id", "string"},
@@ -149,7 +145,7 @@ const std::vector<Shape>& all_shapes() {
         {"node_name", "string"},
         {"agent_version", "string"},
         {"address", "string"},
-        {"status", "pending|approved|rejected"},
+        {"status", kJoinRequestStatusWords},
         {"join_token_id", "string"},
         {"fingerprint", "string"},
         {"capabilities", "[ReportedCapability]"},
@@ -202,24 +198,11 @@ const std::vector<Shape>& all_shapes() {
         {"pid", "integer?"},
         {"last_heartbeat_at", "time"}}},
       {"Node",
-       {{"id", "string"},
-        {"name", "string"},
-        {"cluster_id", "string"},
-        {"status", "active|disabled|revoked"},
-        {"status_reason", "string?"},
-        {"presence", "online|offline"},
-        {"last_heartbeat_at", "time?"},
-        {"group_id", "string?"},
-        {"agent_version", "string?"},
-        {"mesh_endpoint", "string?"},
-        {"certificate_serial", "string?"},
-        {"certificate_not_after", "time?"},
-        {"director_version", "integer"},
-        {"joined_at", "time"},
-        {"facts", "object"},
+       {{"facts", "object"},
         {"heartbeat", "NodeHeartbeat?"},
         {"capabilities", "[NodeCapability]"},
-        {"workloads", "[NodeWorkload]"}}},
+        {"workloads", "[NodeWorkload]"}},
+       "NodeSummary"},
       {"AssignedWorkload", {{"state", "string"}, {"detail", "string"}, {"version", "string"}}},
       {"RoleAssignment",
        {{"id", "string"},
@@ -244,7 +227,7 @@ const std::vector<Shape>& all_shapes() {
         {"protocol", "string"},
         {"user_id", "string"},
         {"user_name", "string"},
-        {"state", kSessionStates},
+        {"state", kSessionStateWords},
         {"detail", "string"},
         {"controller", "string?"},
         {"viewers", "integer"},
@@ -303,18 +286,22 @@ const std::vector<Shape>& all_shapes() {
   return shapes;
 }
 
-// Those that lists hold.
-constexpr std::string_view kListed[] = {"AuditEvent",  "Cluster",   "JoinRequest", "JoinToken",
-                                        "Membership",  "NodeGroup", "NodeSummary", "Organization",
-                                        "PersonToken", "Release",   "Resource",    "RoleAssignment",
-                                        "Secret",      "Session",   "User"};
-
 const Shape* find_shape(std::string_view name) {
   const auto found = std::ranges::find(all_shapes(), name, &Shape::name);
   return found == all_shapes().end() ? nullptr : &*found;
 }
 
 boost::json::object schema_of(const Shape& shape);
+
+// Without other members than these.
+boost::json::object closed_object(boost::json::object properties, boost::json::array required) {
+  boost::json::object out;
+  out["type"] = "object";
+  out["additionalProperties"] = false;
+  out["properties"] = std::move(properties);
+  if (!required.empty()) out["required"] = std::move(required);
+  return out;
+}
 
 boost::json::object of_type(std::string_view type) {
   boost::json::object out;
@@ -338,11 +325,7 @@ boost::json::object of_type(std::string_view type) {
   } else {
     out["type"] = "string";
     boost::json::array words;
-    for (std::string_view rest = type; !rest.empty();) {
-      const auto bar = rest.find('|');
-      words.emplace_back(rest.substr(0, bar));
-      rest = bar == std::string_view::npos ? "" : rest.substr(bar + 1);
-    }
+    for (const std::string_view word : words_of(type)) words.emplace_back(word);
     out["enum"] = std::move(words);
   }
   if (nullable) {
@@ -352,47 +335,43 @@ boost::json::object of_type(std::string_view type) {
   return out;
 }
 
-boost::json::object schema_of(const Shape& shape) {
-  boost::json::object properties;
-  boost::json::array required;
+void add_members(const Shape& shape, boost::json::object& properties,
+                 boost::json::array& required) {
+  if (const Shape* base = find_shape(shape.base)) add_members(*base, properties, required);
   for (const Member& member : shape.members) {
     properties[member.name] = of_type(member.type);
     if (member.need == Need::required) required.emplace_back(member.name);
   }
-  boost::json::object out;
-  out["type"] = "object";
-  out["additionalProperties"] = false;
-  out["properties"] = std::move(properties);
-  if (!required.empty()) out["required"] = std::move(required);
-  return out;
+}
+
+boost::json::object schema_of(const Shape& shape) {
+  boost::json::object properties;
+  boost::json::array required;
+  add_members(shape, properties, required);
+  return closed_object(std::move(properties), std::move(required));
 }
 
 boost::json::object list_schema(std::string_view item) {
   boost::json::object properties;
   properties["items"] = of_type("[" + std::string(item) + "]");
   properties["next_cursor"] = of_type("string?");
-  boost::json::object out;
-  out["type"] = "object";
-  out["additionalProperties"] = false;
-  out["properties"] = std::move(properties);
-  out["required"] = boost::json::array{"items", "next_cursor"};
-  return out;
+  return closed_object(std::move(properties), {"items", "next_cursor"});
 }
 
 }  // namespace
 
 bool is_shape(std::string_view name) {
   if (find_shape(name) != nullptr) return true;
-  if (!name.ends_with("List")) return false;
-  name.remove_suffix(4);
-  return std::ranges::find(kListed, name) != std::end(kListed);
+  if (!name.ends_with(kListSuffix)) return false;
+  name.remove_suffix(kListSuffix.size());
+  return find_shape(name) != nullptr;
 }
 
-boost::json::object shape_schemas() {
+boost::json::object shape_schemas(const std::set<std::string_view>& lists) {
   boost::json::object out;
   for (const Shape& shape : all_shapes()) out[shape.name] = schema_of(shape);
-  for (const std::string_view item : kListed) {
-    out[std::string(item) + "List"] = list_schema(item);
+  for (const std::string_view list : lists) {
+    out[list] = list_schema(list.substr(0, list.size() - kListSuffix.size()));
   }
   return out;
 }

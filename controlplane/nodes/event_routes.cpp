@@ -5,6 +5,7 @@
 #include "base/json.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/nodes/events_reply.hpp"
 #include "controlplane/nodes/routes.hpp"
 
 namespace rap::cp {
@@ -102,13 +103,8 @@ Reply node_events(const Call& call, Tx& tx) {
   }
   tx.enter(Scope::platform());
   tx.query(kLockNode, {call.node.id});
-  std::int64_t accepted = 0;
-  for (const Event& event : events) accepted += record(call, tx, event) ? 1 : 0;
-  boost::json::object body;
-  body["accepted"] = accepted;
-  // Known already, or over the limit: sending them again changes nothing.
-  body["ignored"] = static_cast<std::int64_t>(events.size()) - accepted;
-  return json_reply(200, body);
+  // Not taken are those known already or over the limit: sending them again changes nothing.
+  return events_reply(events, [&](const Event& event) { return record(call, tx, event); });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/nodes/desired.hpp"
+#include "controlplane/roles/release_roles.hpp"
 #include "controlplane/roles/routes.hpp"
 #include "controlplane/roles/rules.hpp"
 #include "controlplane/sessions/ending.hpp"
@@ -19,7 +20,6 @@ constexpr const char* kMembership = R"sql(
   for update
 )sql";
 constexpr const char* kCapabilities = "select name from node_capabilities where node_id = $1";
-constexpr const char* kManifests = "select manifest from releases where listed";
 constexpr const char* kOrganization = "select status from organizations where id = $1";
 constexpr const char* kDuplicate = R"sql(
   select 1 as one from node_role_assignments
@@ -83,11 +83,7 @@ AssignmentRequest facts(const Call& call, Tx& tx, const ClusterId& cluster, cons
   for (const Row& row : tx.query(kCapabilities, {node})) {
     request.capabilities.push_back(row.text("name"));
   }
-  for (const Row& row : tx.query(kManifests)) {
-    for (std::string& role : manifest_roles(row.json("manifest").as_object())) {
-      request.release_roles.push_back(std::move(role));
-    }
-  }
+  request.release_roles = release_roles(tx);
   if (organization) {
     request.organization_given = true;
     const Rows rows = tx.query(kOrganization, {*organization});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include <boost/json.hpp>
 
@@ -72,12 +73,20 @@ std::vector<std::string> manifest_roles(const boost::json::object& manifest) {
   return roles;
 }
 
+Status check_role(std::string_view role, const std::vector<std::string>& release_roles) {
+  if (is_platform_role(role) || (is_role_name(role) && contains(release_roles, role))) return {};
+  std::set<std::string_view> known(release_roles.begin(), release_roles.end());
+  for (const PlatformRole& platform : kPlatformRoles) known.insert(platform.role);
+  std::string names;
+  for (const std::string_view name : known) (names += names.empty() ? "" : ", ") += name;
+  return fail(Errc::invalid, "no such role: " + std::string(role) +
+                                 "; there are those of the platform and of releases in Version "
+                                 "Storage: " +
+                                 names);
+}
+
 Status check_assignment(const AssignmentRequest& r) {
-  if (!is_role_name(r.role) || (!is_platform_role(r.role) && !contains(r.release_roles, r.role))) {
-    return fail(Errc::invalid, "no such role: " + r.role +
-                                   " (not one of the platform, and no release in Version Storage "
-                                   "declares it)");
-  }
+  if (auto known = check_role(r.role, r.release_roles); !known) return known;
   if (!r.node_in_cluster) return fail(Errc::not_found, "the node is not a member of this cluster");
   if (r.membership_status != "active") {
     return fail(Errc::conflict, "the node is " + r.membership_status + " in this cluster");

@@ -16,6 +16,8 @@ namespace rap::cp {
 bool is_role_name(std::string_view role);
 // Roles of the platform; any other must be declared by a release.
 bool is_platform_role(std::string_view role);
+// `invalid`, naming those there are, when `role` is neither of the platform nor of `release_roles`.
+Status check_role(std::string_view role, const std::vector<std::string>& release_roles);
 // What a node must be able to do for a role: "can_run_ssh_worker" for ssh-worker, "can_run_plugins"
 // for one that only a release declares. What else such a plugin needs, its manifest says, and the
 // node finds out when it loads it.

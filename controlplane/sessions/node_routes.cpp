@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/nodes/events_reply.hpp"
 #include "controlplane/sessions/routes.hpp"
 #include "controlplane/sessions/rules.hpp"
 
@@ -168,7 +169,6 @@ bool record(const Call& call, Tx& tx, const Event& event) {
 
 Reply session_events(const Call& call, Tx& tx) {
   tx.enter(Scope::platform());
-  std::int64_t accepted = 0;
   std::vector<Event> events;
   for (const auto& item : call.array("events")) {
     events.push_back(parse_event(call, item.as_object()));
@@ -180,12 +180,9 @@ Reply session_events(const Call& call, Tx& tx) {
     problem.retry_after_s = 60;
     throw problem;
   }
-  for (const Event& event : events) accepted += record(call, tx, event) ? 1 : 0;
-  boost::json::object body;
-  body["accepted"] = accepted;
-  // Known already, or of a session that is not on this node: sending them again changes nothing.
-  body["ignored"] = static_cast<std::int64_t>(events.size()) - accepted;
-  return json_reply(200, body);
+  // Not taken are those known already or of a session that is not on this node: sending them again
+  // changes nothing.
+  return events_reply(events, [&](const Event& event) { return record(call, tx, event); });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/http/shapes.hpp"
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/sessions/detaching.hpp"
 #include "controlplane/sessions/placement.hpp"
@@ -27,48 +28,53 @@ constexpr const char* kInsert = R"sql(
      created_at, updated_at)
   values ($1, $2, $3, $4, $5, $6, $7, 'opening', $8, $8)
 )sql";
-constexpr const char* kGet = R"sql(
+// Of these ids, in their order.
+constexpr const char* kRows = R"sql(
   select s.id, s.organization_id, s.cluster_id, s.node_id, s.resource_id, s.user_id, s.state,
          s.detail, s.controller, s.viewers, s.exit_status, s.created_at, s.updated_at, s.closed_at,
          s.revision, r.name as resource_name, r.protocol, u.display_name as user_name,
          n.name as node_name
-  from sessions s
+  from unnest($1::text[]) with ordinality as wanted (id, place)
+  join sessions s on s.id = wanted.id
   join resources r on r.id = s.resource_id join users u on u.id = s.user_id
   join nodes n on n.id = s.node_id
-  where s.id = $1
+  order by wanted.place
 )sql";
-constexpr const char* kList = R"sql(
-  select s.id, s.organization_id, s.cluster_id, s.node_id, s.resource_id, s.user_id, s.state,
-         s.detail, s.controller, s.viewers, s.exit_status, s.created_at, s.updated_at, s.closed_at,
-         s.revision, r.name as resource_name, r.protocol, u.display_name as user_name,
-         n.name as node_name
-  from sessions s
-  join resources r on r.id = s.resource_id join users u on u.id = s.user_id
-  join nodes n on n.id = s.node_id
-  where s.id > $1 and ($2 = '' or s.state = any (string_to_array($2, ',')))
-    and ($3 = '' or s.organization_id = $3)
-  order by s.id limit $4
+constexpr const char* kOldest = R"sql(
+  select id from sessions
+  where id > $1 and ($2 = '' or state = any (string_to_array($2, ',')))
+    and ($3 = '' or organization_id = $3)
+  order by id limit $4
+)sql";
+constexpr const char* kNewest = R"sql(
+  select id from sessions
+  where id < $1 and ($2 = '' or state = any (string_to_array($2, ',')))
+    and ($3 = '' or organization_id = $3)
+  order by id desc limit $4
 )sql";
 // Of a member: each organization by its index, so that the time does not tell how much others have.
-constexpr const char* kListOf = R"sql(
-  select s.id, s.organization_id, s.cluster_id, s.node_id, s.resource_id, s.user_id, s.state,
-         s.detail, s.controller, s.viewers, s.exit_status, s.created_at, s.updated_at, s.closed_at,
-         s.revision, r.name as resource_name, r.protocol, u.display_name as user_name,
-         n.name as node_name
-  from unnest($5::text[]) as mine (id)
+constexpr const char* kOldestOf = R"sql(
+  select s.id from unnest($3::text[]) as mine (id)
   cross join lateral (
-    select id, organization_id, cluster_id, node_id, resource_id, user_id, state, detail,
-           controller, viewers, exit_status, created_at, updated_at, closed_at, revision
-    from sessions
+    select id from sessions
     where organization_id = mine.id and id > $1
       and ($2 = '' or state = any (string_to_array($2, ',')))
     order by id limit $4
   ) s
-  join resources r on r.id = s.resource_id join users u on u.id = s.user_id
-  join nodes n on n.id = s.node_id
-  where ($3 = '' or s.organization_id = $3)
   order by s.id limit $4
 )sql";
+constexpr const char* kNewestOf = R"sql(
+  select s.id from unnest($3::text[]) as mine (id)
+  cross join lateral (
+    select id from sessions
+    where organization_id = mine.id and id < $1
+      and ($2 = '' or state = any (string_to_array($2, ',')))
+    order by id desc limit $4
+  ) s
+  order by s.id desc limit $4
+)sql";
+// Where a list that begins with the newest begins: after every id, in any collation.
+constexpr const char* kAfterAllIds = "ses_zzzzzzzzzzzzzzzzzzzzzzzzzz";
 constexpr const char* kLock = "select id from sessions where id = $1 for update";
 constexpr const char* kTerminate = R"sql(
   update sessions set state = 'closing', close_requested_by = $2, updated_at = $3,
@@ -133,6 +139,10 @@ Row find_resource(const Call& call, Tx& tx) {
   return rows[0];
 }
 
+Rows rows_of(Tx& tx, const std::vector<std::string>& ids) {
+  return tx.query(kRows, {ids});
+}
+
 Reply create(const Call& call, Tx& tx) {
   std::vector<OrganizationId> mine;
   for (const auto& membership : call.person.memberships) mine.push_back(membership.organization);
@@ -159,7 +169,7 @@ Reply create(const Call& call, Tx& tx) {
       grant_access(call, tx,
                    {cluster, node.node_id, id.str(), organization.str(), resource.text("id"),
                     fabric::LeaseVerb::open, fabric::LeaseMode::control, certificate});
-  body["session"] = to_json(tx.query(kGet, {id})[0]);
+  body["session"] = to_json(rows_of(tx, {id.str()})[0]);
   boost::json::object detail;
   detail["resource_id"] = resource.text("id");
   detail["resource"] = resource.text("name");
@@ -173,26 +183,35 @@ Row find_session(const Call& call, Tx& tx, bool lock) {
   tx.enter(call.person.scope());
   const auto id = call.path_id<SessionId>("id");
   if (lock && tx.query(kLock, {id}).empty()) refuse_not_found();
-  const Rows rows = tx.query(kGet, {id});
+  const Rows rows = rows_of(tx, {id.str()});
   if (rows.empty()) refuse_not_found();
   return rows[0];
+}
+
+// An owner sees every session, others those of their organizations.
+Rows listed_ids(const Call& call, Tx& tx, const Page& page, const std::string& only) {
+  const bool newest = call.query("order") == "newest";
+  const std::string after = newest && page.after.empty() ? kAfterAllIds : page.after;
+  const std::string states = call.query("state").value_or("");
+  if (call.person.owner) {
+    return tx.query(newest ? kNewest : kOldest, {after, states, only, page.fetch()});
+  }
+  std::vector<std::string> mine;
+  for (const auto& membership : call.person.memberships) {
+    const std::string& id = membership.organization.str();
+    if (only.empty() || only == id) mine.push_back(id);
+  }
+  return tx.query(newest ? kNewestOf : kOldestOf, {after, states, mine, page.fetch()});
 }
 
 Reply list(const Call& call, Tx& tx) {
   tx.enter(call.person.scope());
   const Page page = page_of(call);
-  const std::string organization = call.query("organization_id").value_or("");
-  const std::string states = call.query("state").value_or("");
-  if (call.person.owner) {
-    return page_reply(page, tx.query(kList, {page.after, states, organization, page.fetch()}),
-                      to_json);
-  }
-  std::vector<std::string> mine;
-  for (const auto& membership : call.person.memberships) {
-    mine.push_back(membership.organization.str());
-  }
-  return page_reply(page, tx.query(kListOf, {page.after, states, organization, page.fetch(), mine}),
-                    to_json);
+  std::string only = call.query("organization_id").value_or("");
+  if (!only.empty()) only = require(OrganizationId::parse(only)).str();
+  std::vector<std::string> ids;
+  for (const Row& row : listed_ids(call, tx, page, only)) ids.push_back(row.text("id"));
+  return page_reply(page, rows_of(tx, ids), to_json);
 }
 
 Reply get(const Call& call, Tx& tx) {
@@ -234,7 +253,7 @@ Reply terminate(const Call& call, Tx& tx) {
   desired_changed(tx, require(NodeId::parse(row.text("node_id"))));
   audit(tx, Actor::of(call.person), row.text("cluster_id"),
         {"session.terminated", row.text("id"), organization.str()}, {}, call.now);
-  return json_reply(202, to_json(tx.query(kGet, {row.text("id")})[0]));
+  return json_reply(202, to_json(rows_of(tx, {row.text("id")})[0]));
 }
 
 }  // namespace
@@ -258,7 +277,11 @@ void add_session_routes(std::vector<Route>& routes) {
                     {{200, "SessionList"}},
                     list,
                     {},
-                    {"limit", "cursor", "state", "organization_id"}});
+                    {"limit",
+                     "cursor",
+                     {"order", kOrderWords},
+                     {"state", kSessionStateWords, QueryParameter::Many::several},
+                     "organization_id"}});
   routes.push_back(
       {"GET", "/v1/sessions/{id}", Who::person, "One session", {{200, "Session"}, 404}, get});
   Route join{"POST",

@@ -16,6 +16,7 @@ from devtools import story
 from devtools.api import Api, ApiError
 from devtools.node import Node
 from devtools.process import descendants_of, free_port, wait_until
+from devtools.terminal import Terminal
 from tests.e2e.shared import EndToEnd, clock
 
 GARBAGE_CONNECTIONS = 10_000
@@ -263,6 +264,24 @@ class Roles(EndToEnd):
             self.api.post(f"/v1/clusters/{self.platform.cluster_id}/role-assignments",
                           {"node_id": self.platform.node.id, "role": "ssh-worker",
                            "organization_id": "org_00000000000000000000000000"})
+
+
+class Resources(EndToEnd):
+    def test_options_that_the_plugin_does_not_know_are_named_when_it_is_opened(self):
+        """The schema is in the plugin, which the control plane cannot read: said at the first open, with the reason."""
+        demo = next(r for r in self.api.items(f"/v1/organizations/{self.platform.organization_id}/resources")
+                    if r["name"] == "demo-ssh")
+        made = self.api.post(f"/v1/organizations/{self.platform.organization_id}/resources", {
+            "name": "mistyped", "protocol": "ssh", "cluster_id": demo["cluster_id"], "target": demo["target"],
+            "secret_ref": demo["secret_ref"], "options": {**demo["options"], "usr": "root"}})["id"]
+        self.addCleanup(self.api.delete, f"/v1/resources/{made}")
+        with Terminal([self.platform.bin / "rapctl", "session", "open", "--resource", "mistyped"], self.platform.env(),
+                      cols=200) as terminal:
+            terminal.expect(r"options: /usr", 15)
+            self.assertNotEqual(terminal.wait(10), 0)
+        session = next(s for s in story.sessions(self.platform) if s["resource_name"] == "mistyped")
+        story.wait_state(self.platform, session["id"], "failed")
+        self.assertIn("options: /usr", self.api.get(f"/v1/sessions/{session['id']}")["detail"])
 
 
 class Tenancy(EndToEnd):

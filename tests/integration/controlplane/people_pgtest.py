@@ -416,6 +416,29 @@ class People(PlaneTest):
         self.refused(400, "invalid", self.owner.get, "/v1/clusters?limit=0")
         self.refused(400, "malformed", self.owner.get, "/v1/clusters?cursor=x")
 
+    def test_what_is_asked_and_not_known_is_refused_with_what_there_is(self):
+        listed = ("/v1/clusters", "/v1/nodes", "/v1/organizations", "/v1/users", "/v1/sessions", "/v1/releases",
+                  "/v1/auth/tokens", "/v1/clusters/platform/audit-events", "/livez", "/v1/auth/whoami")
+        for path in listed:
+            said = self.refused(400, "invalid", self.owner.get, path + "?nope=1")["detail"]
+            self.assertIn("no such query parameter: nope", said)
+        self.assertIn("limit, cursor, order, state, organization_id",
+                      self.refused(400, "invalid", self.owner.get, "/v1/sessions?stat=active")["detail"])
+        for path, word in (("/v1/sessions?state=active,nope", "opening, active, detached, closing, closed, failed"),
+                           ("/v1/sessions?order=up", "oldest, newest"),
+                           (f"/v1/clusters/{self.cluster()}/join-requests?status=open", "pending, approved, rejected"),
+                           ("/v1/clusters/platform/audit-events?order=up", "oldest, newest"),
+                           ("/v1/sessions?limit=1&limit=2", "twice"), ("/v1/sessions?limit=%4", "broken")):
+            self.assertIn(word, self.refused(400, "invalid", self.owner.get, path)["detail"])
+        self.refused(400, "malformed", self.owner.get, "/v1/sessions?organization_id=x")
+
+    def test_a_join_token_is_for_roles_that_exist(self):
+        cluster = self.cluster()
+        said = self.refused(400, "invalid", self.token, cluster, scope={"roles": ["ssh-worker", "nope"]})["detail"]
+        for part in ("no such role: nope", "ssh-worker", "relay-node"):
+            self.assertIn(part, said)
+        self.assertEqual(self.token(cluster, scope={"roles": ["ssh-worker"]})["scope"], {"roles": ["ssh-worker"]})
+
     def test_node_groups_are_a_tree(self):
         cluster = self.cluster()
         groups = f"/v1/clusters/{cluster}/node-groups"

@@ -285,6 +285,15 @@ class Sessions(PlaneTest):
         page = self.member.get("/v1/sessions?limit=2")
         self.assertEqual([s["id"] for s in page["items"]], sessions[:2])
         self.assertEqual([s["id"] for s in self.member.get(f"/v1/sessions?cursor={page['next_cursor']}")["items"]], sessions[2:])
+        newest = sessions[::-1]
+        for api in (self.member, self.owner):
+            of = f"&organization_id={self.organization_id}"
+            self.assertEqual(ids(api, "?order=newest" + of), newest)
+            self.assertEqual(ids(api, "?order=newest&state=opening" + of), [newest[0], newest[2]])
+            page = api.get("/v1/sessions?order=newest&limit=2" + of)
+            self.assertEqual([s["id"] for s in page["items"]], newest[:2])
+            rest = api.get(f"/v1/sessions?order=newest&cursor={page['next_cursor']}" + of)
+            self.assertEqual(([s["id"] for s in rest["items"]], rest["next_cursor"]), (newest[2:], None))
         outsider = self.person(self.organization())
         self.assertEqual(ids(outsider) + ids(outsider, f"?organization_id={self.organization_id}"), [])
         self.assertLessEqual(set(sessions), set(ids(self.owner)))
