@@ -21,6 +21,8 @@ struct ConnectionSlots::State {
     // Of the same socket, while its handshake runs: to end it from outside. The number of the
     // original may belong to somebody else by then.
     Fd socket;
+    std::function<void()> end = {};  // while it is idle
+    SteadyClock::time_point idle_since{};
   };
   using Entries = std::map<std::uint64_t, Entry>;
 
@@ -46,10 +48,31 @@ struct ConnectionSlots::State {
         found = at;
       }
     }
-    if (found == entries.end()) return false;
+    if (found == entries.end()) return end_idle(only, now);
     ::shutdown(found->second.socket.get(), SHUT_RDWR);
     release(found);
     return true;
+  }
+
+  // The longest idle connection of `only`, or of the network with most places. As many steps as
+  // there are places, for a connection that found them all taken.
+  bool end_idle(const std::string* only, SteadyClock::time_point now) {
+    auto found = entries.end();
+    for (auto at = entries.begin(); at != entries.end(); ++at) {
+      const Entry& entry = at->second;
+      if (!entry.end || now - entry.idle_since < limits.idle) continue;
+      if (only != nullptr && entry.network->first != *only) continue;
+      if (found == entries.end() || better(entry, found->second)) found = at;
+    }
+    if (found == entries.end()) return false;
+    const auto end = std::move(found->second.end);
+    release(found);
+    end();
+    return true;
+  }
+  static bool better(const Entry& a, const Entry& b) {
+    const std::size_t of_a = a.network->second, of_b = b.network->second;
+    return of_a != of_b ? of_a > of_b : a.idle_since < b.idle_since;
   }
 };
 
@@ -83,7 +106,8 @@ std::unique_ptr<ConnectionSlots::Slot> ConnectionSlots::take(const TcpStream& so
   ++place->second;
   const std::uint64_t number = state.next++;
   Fd copy(::fcntl(socket.native_handle(), F_DUPFD_CLOEXEC, 0));
-  state.entries.emplace(number, State::Entry{place, SteadyClock::now(), std::move(copy)});
+  State::Entry entry{place, SteadyClock::now(), std::move(copy)};
+  state.entries.emplace(number, std::move(entry));
   return std::make_unique<Slot>(state_, number);
 }
 
@@ -102,6 +126,18 @@ ConnectionSlots::Slot::~Slot() {
 void ConnectionSlots::Slot::established() {
   const auto at = state_->entries.find(number_);
   if (at != state_->entries.end()) at->second.socket.reset();
+}
+
+void ConnectionSlots::Slot::idle(std::function<void()> end) {
+  const auto at = state_->entries.find(number_);
+  if (at == state_->entries.end()) return;
+  at->second.end = std::move(end);
+  at->second.idle_since = SteadyClock::now();
+}
+
+void ConnectionSlots::Slot::busy() {
+  const auto at = state_->entries.find(number_);
+  if (at != state_->entries.end()) at->second.end = nullptr;
 }
 
 }  // namespace rap::net

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,8 @@ struct SlotLimits {
   // A handshake that takes longer gives its place up when places are short: an honest one needs
   // some round trips, and the fast must not be ended in a burst of them.
   std::chrono::milliseconds slow{1'000};
+  // So does a connection that nobody uses. Shorter pauses are between the requests of one command.
+  std::chrono::milliseconds idle{1'000};
 };
 
 // The part of an address that one person can have: an IPv4 address, the first 64 bits of an IPv6
@@ -35,8 +38,12 @@ class ConnectionSlots {
     ~Slot();
     Slot(const Slot&) = delete;
     Slot& operator=(const Slot&) = delete;
-    // The handshake is over: the place is not taken away any more.
+    // The handshake is over: the place is not taken away any more, but while it is idle.
     void established();
+    // Nobody uses the connection from now on: `end` may be called, once, to give the place to
+    // somebody else; from inside a later take().
+    void idle(std::function<void()> end);
+    void busy();
 
    private:
     std::shared_ptr<State> state_;
@@ -47,8 +54,9 @@ class ConnectionSlots {
   ~ConnectionSlots();
 
   // A place for an accepted connection. When its network, or all, have no more, a slow handshake is
-  // ended for it (its socket is shut down): the oldest of the network that has most. Null: there is
-  // none to end; close the connection. Connections without a network (Unix) have no share.
+  // ended for it (its socket is shut down): the oldest of the network that has most; without one
+  // the longest idle connection of the network that has most. Null: there is none to end; close the
+  // connection. Connections without a network (Unix) have no share.
   std::unique_ptr<Slot> take(const TcpStream& socket);
 
   std::size_t taken() const;

@@ -75,6 +75,11 @@ void HttpConnection::finish() {
   if (idle_) abort();
 }
 
+void HttpConnection::set_idle(bool idle) {
+  idle_ = idle;
+  if (idle_changed_) idle_changed_(idle);
+}
+
 Task<void> HttpConnection::read_loop(std::shared_ptr<HttpConnection> self) {
   try {
     Bytes piece(kReadBytes);
@@ -117,7 +122,7 @@ Task<void> HttpConnection::serve(std::shared_ptr<HttpConnection> self) {
       HttpResponse response = co_await self->run_handler(request);
       if (self->finishing_) self->keep_alive_ = false;
       co_await self->respond(std::move(response), request.method == "HEAD");
-      self->idle_ = true;
+      self->set_idle(true);
       if (self->finishing_) break;
     }
     if (!self->aborted_) {
@@ -133,7 +138,7 @@ Task<void> HttpConnection::serve(std::shared_ptr<HttpConnection> self) {
 
 // False at the end of the connection, whatever ended it.
 Task<bool> HttpConnection::next_request(HttpRequest& into) {
-  idle_ = true;
+  set_idle(true);
   RequestParser parser(limits_.header_bytes_max, limits_.body_bytes_max);
   bool continued = false;
   auto until = SteadyClock::now() + limits_.idle_timeout;
@@ -142,7 +147,7 @@ Task<bool> HttpConnection::next_request(HttpRequest& into) {
     if (aborted_) co_return false;
     if (!input_.empty()) {
       if (idle_) {
-        idle_ = false;
+        set_idle(false);
         until = SteadyClock::now() + limits_.header_timeout;
       }
       const bool header_was_done = parser.header_done();

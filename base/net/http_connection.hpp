@@ -27,6 +27,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   static Task<void> read_loop(std::shared_ptr<HttpConnection> self);
   static Task<void> serve(std::shared_ptr<HttpConnection> self);
 
+  // Called by serve() when it begins to wait for a request, and when one begins to come.
+  using IdleChanged = std::function<void(bool idle)>;
+  void when_idle_changes(IdleChanged changed) { idle_changed_ = std::move(changed); }
+
   const PeerInfo& peer() const { return peer_; }
   // Ends it now, in the middle of whatever it does.
   void abort();
@@ -57,6 +61,9 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   Event space_;               // room in input_
   asio::steady_timer write_deadline_;
   std::shared_ptr<asio::cancellation_signal> cancel_handler_;
+  void set_idle(bool idle);
+
+  IdleChanged idle_changed_;
   bool idle_ = true;
   bool finishing_ = false;
   bool aborted_ = false;

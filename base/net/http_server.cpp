@@ -115,6 +115,15 @@ struct HttpServer::Impl : std::enable_shared_from_this<Impl> {
       ~Registration() { impl.connections.erase(number); }
     } registration{*self, number};
     self->connections.emplace(number, connection.get());
+    // `slot` outlives what serve() below calls.
+    connection->when_idle_changes(
+        [impl = self.get(), place = slot.get(), weak = std::weak_ptr(connection)](bool idle) {
+          if (!idle) return place->busy();
+          place->idle([impl, weak] {
+            ++impl->stats.ended_idle;
+            if (const auto idler = weak.lock()) idler->abort();
+          });
+        });
     self->tasks.spawn("http reader", HttpConnection::read_loop(connection));
     co_await HttpConnection::serve(connection);
   }

@@ -44,6 +44,7 @@ struct HttpServerLimits {
 struct HttpServerStats {
   std::uint64_t accepted = 0;
   std::uint64_t refused_full = 0;      // over connections_max or per_network_max
+  std::uint64_t ended_idle = 0;        // to give the place to somebody else
   std::uint64_t handshake_failed = 0;  // garbage, wrong certificate, too slow
   std::uint64_t bad_requests = 0;      // answered 400, 413, 431, or cut off
   std::uint64_t requests = 0;

@@ -202,6 +202,8 @@ struct Server::Impl {
   void describe_metrics() {
     metrics.gauge("rap_http_connections", "Open connections",
                   [this] { return static_cast<double>(http->stats().connections); });
+    metrics.gauge("rap_http_idle_ended", "Idle connections closed because places were short",
+                  [this] { return static_cast<double>(http->stats().ended_idle); });
     metrics.gauge("rap_http_handshakes_failed", "Connections that never became TLS",
                   [this] { return static_cast<double>(http->stats().handshake_failed); });
     metrics.gauge("rap_database_waiting", "Transactions that wait for a connection",

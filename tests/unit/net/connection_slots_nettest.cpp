@@ -93,6 +93,41 @@ TEST_F(ConnectionSlotsTest, ANetworkAtItsShareEndsItsOwn) {
   EXPECT_EQ(slots.taken(), 2u);
 }
 
+TEST_F(ConnectionSlotsTest, TheLongestIdleOfTheFullestNetworkGoesWhenAllAreTaken) {
+  ConnectionSlots slots({4, 3, milliseconds(0), milliseconds(30)});
+  const Pair alone = from(2), a = from(1), b = from(1), c = from(1), late = from(3), more = from(4);
+  std::vector<std::unique_ptr<ConnectionSlots::Slot>> held;
+  std::string ended;
+  for (const auto& [name, pair] : {std::pair{'q', &alone}, {'a', &a}, {'b', &b}, {'c', &c}}) {
+    held.push_back(slots.take(*pair->here));
+    ASSERT_TRUE(held.back());
+    held.back()->established();
+  }
+  const auto idle = [&](int which, char name) {
+    held[static_cast<std::size_t>(which)]->idle([&ended, name] { ended += name; });
+  };
+  EXPECT_FALSE(slots.take(*late.here)) << "all of them are used";
+  idle(0, 'q');
+  idle(3, 'c');
+  idle(2, 'b');
+  idle(1, 'a');
+  held[3]->busy();
+  idle(3, 'c');  // used meanwhile
+  EXPECT_FALSE(slots.take(*late.here)) << "between two requests";
+  std::this_thread::sleep_for(milliseconds(40));
+  held[1]->busy();
+  auto fifth = slots.take(*late.here);
+  ASSERT_TRUE(fifth);
+  fifth->established();
+  EXPECT_EQ(ended, "b") << "not the oldest idler of all, who is alone in its network";
+  held[2]->busy();  // has no place any more
+  held[2].reset();
+  EXPECT_EQ(slots.taken(), 4u);
+  auto sixth = slots.take(*more.here);
+  EXPECT_TRUE(sixth);
+  EXPECT_EQ(ended, "bc");
+}
+
 TEST(NetworkOf, AnAddressOrTheHalfThatASiteHas) {
   EXPECT_EQ(network_of("192.0.2.7:4711"), "192.0.2.7");
   EXPECT_EQ(network_of("[::ffff:192.0.2.7]:4711"), "192.0.2.7");

@@ -383,6 +383,23 @@ TEST_F(HttpTest, ClosesConnectionsOverTheLimit) {
   EXPECT_EQ(server->stats().refused_full, 2u);
 }
 
+TEST_F(HttpTest, EndsTheLongestIdleWhenPlacesAreShort) {
+  HttpServerLimits limits;
+  limits.connections_max = 2;
+  start(Transport::tls, limits);
+  auto first = client(Transport::tls), second = client(Transport::tls);
+  EXPECT_EQ(send(*first, "POST", "/echo", "a").body, "a");
+  EXPECT_EQ(send(*second, "POST", "/echo", "b").body, "b");
+  test::run_task(io, sleep_for(milliseconds(1100)));
+  EXPECT_EQ(send(*second, "POST", "/echo", "b").body, "b");  // the first is idle the longest
+  auto third = client(Transport::tls);
+  EXPECT_EQ(send(*third, "POST", "/echo", "c").body, "c");
+  EXPECT_EQ(server->stats().ended_idle, 1u);
+  EXPECT_EQ(send(*second, "POST", "/echo", "b").body, "b");
+  EXPECT_EQ(server->stats().connections, 2u);
+  EXPECT_EQ(server->stats().refused_full, 0u);
+}
+
 Task<void> serve_raw(Listener& listener, std::string bytes, bool then_wait) {
   auto stream = co_await listener.accept();
   Bytes piece(4096);
