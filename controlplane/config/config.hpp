@@ -17,7 +17,7 @@ struct PostgresConfig {
 };
 
 struct RedisConfig {
-  // "unix:/path", "host:port"; empty: without Redis (presence and throttling in memory).
+  // "unix:/path", "host:port"; empty: without Redis (throttling in memory).
   std::string url;
 };
 

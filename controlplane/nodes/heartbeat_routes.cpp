@@ -6,7 +6,6 @@
 #include "controlplane/nodes/heartbeats.hpp"
 #include "controlplane/nodes/presence.hpp"
 #include "controlplane/nodes/routes.hpp"
-#include "controlplane/redis/redis.hpp"
 
 namespace rap::cp {
 namespace {
@@ -86,11 +85,6 @@ net::Task<Reply> heartbeat(const Call& call) {
   payload["sessions"] = call.array("sessions").size();
   beat.payload = boost::json::serialize(payload);
   services.heartbeats.add(std::move(beat));
-
-  std::vector<std::string> presence{"SET", "rap:presence:" + call.node.id.str(),
-                                    call.text("mesh_endpoint"), "EX",
-                                    std::to_string(kSilentAfter.count())};
-  co_await services.redis.command(std::move(presence));
 
   boost::json::object body;
   body["server_time"] = to_rfc3339(services.clock.now());
