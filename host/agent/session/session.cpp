@@ -157,6 +157,10 @@ net::Task<Status> Session::attach(json::object attach_request, Fd stream) {
   std::vector<Fd> fds;
   fds.push_back(std::move(stream));
   auto answer = co_await process_.call(attach_request, std::move(fds), kAttachTimeout);
+  if (!answer && ended_ && !report_.detail.empty()) {
+    // Over before anybody came: why is all that they can still be told.
+    co_return fail(answer.error().code, "the session has ended: " + report_.detail);
+  }
   if (!answer) co_return fail(std::move(answer.error()));
   ++context_.counters.attachments;
   co_return Status();
