@@ -83,6 +83,7 @@ class IpcClient::Impl : public std::enable_shared_from_this<IpcClient::Impl> {
       pending->result.emplace(fail(Errc::too_large, "a message has at most 64 KiB"));
     } else {
       calls_.emplace(id, pending);
+      if (budget_) budget_->earn();
       send(std::move(text), std::move(fds));
     }
     return finish_call(shared_from_this(), id, std::move(pending));

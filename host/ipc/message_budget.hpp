@@ -11,6 +11,10 @@ namespace rap::ipc {
 // A long message costs the reader as much as several short ones.
 inline constexpr std::size_t kBytesPerMessage = std::size_t{4} << 10;
 
+// What a request of ours brings in its train is not the process's doing: its answer, and of an attach
+// the events of who came, who was taken over from, the two states, and of the same one leaving.
+inline constexpr double kMessagesPerRequest = 8;
+
 struct MessageRate {
   double per_second;
   double burst;  // so many at once after a pause
@@ -34,6 +38,9 @@ class MessageBudget {
                     std::chrono::ceil<std::chrono::milliseconds>(
                         std::chrono::duration<double>((spent_ - rate_.burst) / rate_.per_second)));
   }
+
+  // A request was sent. It never saves up for more than the burst.
+  void earn() { spent_ = std::max(0.0, spent_ - kMessagesPerRequest); }
 
  private:
   MessageRate rate_;

@@ -155,6 +155,17 @@ TEST(MessageBudget, ABurstIsFreeAndAFloodIsHeldToItsRate) {
   EXPECT_NEAR(read, 200, 5);
 }
 
+TEST(MessageBudget, WhatIsAskedForIsNotHeldAgainstTheProcess) {
+  MessageBudget::Time now{};
+  MessageBudget budget({20, 300}, now);
+  for (int attach = 0; attach < 1000; ++attach) {
+    budget.earn();
+    for (int i = 0; i < 6; ++i) ASSERT_EQ(budget.spend(100, now).count(), 0) << attach;
+  }
+  for (int i = 0; i < 300; ++i) budget.spend(100, now);
+  EXPECT_GT(budget.spend(100, now).count(), 0) << "requests answered in time save nothing up";
+}
+
 TEST(MessageBudget, ALongMessageCostsMore) {
   MessageBudget::Time now{};
   MessageBudget budget({1, 17}, now);
