@@ -132,19 +132,17 @@ net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, std::string from, Fd st
 net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims claims,
                                                                   Resource resource) {
   Context& context = parts_.context;
-  if (static_cast<int>(sessions_.size() + opening_.size()) >= context.config.sessions_max) {
-    co_return fail(Errc::exhausted, "this node has " + std::to_string(sessions_.size()) +
-                                        " sessions, which is its limit");
-  }
+  Status room = check_room(room_for(resource.organization_id));
+  if (!room) co_return fail(std::move(room.error()));
   auto zygote = parts_.workloads.find(resource.role, resource.organization_id);
   if (!zygote) co_return fail(std::move(zygote.error()));
-  if (!opening_.insert(claims.session).second) {
+  if (!opening_.emplace(claims.session, resource.organization_id).second) {
     co_return fail(Errc::conflict, "the session is being opened already");
   }
   struct Unmark {
-    std::set<std::string>& set;
+    std::map<std::string, std::string>& all;
     const std::string& name;
-    ~Unmark() { set.erase(name); }
+    ~Unmark() { all.erase(name); }
   } unmark{opening_, claims.session};
 
   const bool ready = co_await (*zygote)->wait_ready(kReadyLimit);
@@ -194,6 +192,25 @@ net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims c
   co_return session;
 }
 
+Room SessionBroker::room_for(const std::string& organization) const {
+  Room out;
+  out.sessions_max = parts_.context.config.sessions_max;
+  std::set<std::string> served;
+  for (const auto& [id, resource] : parts_.applied()->access.resources) {
+    served.insert(resource.organization_id);
+  }
+  out.organizations = served.size();
+  const auto count = [&](const std::string& of) {
+    ++out.held;
+    out.of_organization += of == organization;
+  };
+  for (const auto& [id, session] : sessions_) count(session->record().organization);
+  for (const auto& [id, of] : opening_) {
+    if (!sessions_.contains(id)) count(of);  // it is in both while its worker opens
+  }
+  return out;
+}
+
 Session::Powers SessionBroker::powers() {
   Session::Powers out;
   out.target = [this](const std::string& resource,
@@ -233,7 +250,7 @@ net::Task<Result<Fd>> SessionBroker::dial(SessionBroker& self, std::string organ
     co_return fail(Errc::exhausted, "too many connections of this organization are being made");
   }
   const Count counted(dialing);
-  co_return co_await self.parts_.listener.dial(host, port, limit);
+  co_return co_await self.parts_.listener.dial(organization, host, port, limit);
 }
 
 net::Task<Result<Fd>> SessionBroker::open_for_workload(SessionBroker& self, std::string role,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "host/agent/control/control_client.hpp"
+#include "host/agent/session/room.hpp"
 #include "host/agent/session/session.hpp"
 #include "host/agent/supervise/mesh_listener.hpp"
 #include "host/agent/supervise/workloads.hpp"
@@ -74,6 +75,8 @@ class SessionBroker {
                                std::string from, Fd stream);
   net::Task<Status> route(ipc::JsonPtr claims, std::string from, Fd stream);
   net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource);
+  // As it is now; needs a snapshot.
+  Room room_for(const std::string& organization) const;
   Session::Powers powers();
   static net::Task<Result<Fd>> dial(SessionBroker& self, std::string organization, std::string host,
                                     std::uint16_t port, net::milliseconds limit);
@@ -84,7 +87,8 @@ class SessionBroker {
   Parts parts_;
   std::map<std::string, std::shared_ptr<Session>> sessions_;
   std::map<std::string, int> dialing_;  // connections being made, by organization
-  std::set<std::string> opening_;       // a second open of the same session waits for nothing
+  // Its organization, by session: a second open of the same session waits for nothing.
+  std::map<std::string, std::string> opening_;
   std::set<std::pair<std::string, std::string>> barred_;  // session, user
   bool stopping_ = false;
 };

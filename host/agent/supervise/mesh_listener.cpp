@@ -204,10 +204,14 @@ void MeshListener::refuse(std::int64_t id, const Error& error) {
   if (process_ != nullptr) process_->refuse(id, error);
 }
 
-net::Task<Result<Fd>> MeshListener::dial(const std::string& host, std::uint16_t port,
-                                         net::milliseconds limit) {
+net::Task<Result<Fd>> MeshListener::dial(const std::string& organization, const std::string& host,
+                                         std::uint16_t port, net::milliseconds limit) {
   if (process_ == nullptr) co_return fail(Errc::unavailable, "the listener is not running");
-  json::object body{{"op", "dial"}, {"host", host}, {"port", port}, {"timeout_ms", limit.count()}};
+  json::object body{{"op", "dial"},
+                    {"host", host},
+                    {"port", port},
+                    {"timeout_ms", limit.count()},
+                    {"organization", organization}};
   std::vector<Fd> none;
   // A little more than the listener's own limit, so that its reason arrives.
   auto answer = co_await process_->call(body, std::move(none), limit + net::milliseconds(2'000));

@@ -45,8 +45,10 @@ class MeshListener : public std::enable_shared_from_this<MeshListener> {
 
   void accept(std::int64_t id);
   void refuse(std::int64_t id, const Error& error);
-  // A connected socket. `unavailable` and `timeout` without the address in the text.
-  net::Task<Result<Fd>> dial(const std::string& host, std::uint16_t port, net::milliseconds limit);
+  // A connected socket. `unavailable` and `timeout` without the address in the text; `exhausted`
+  // when `organization`, in whose name it is, has its share of connections being made.
+  net::Task<Result<Fd>> dial(const std::string& organization, const std::string& host,
+                             std::uint16_t port, net::milliseconds limit);
   // `{"streams":..,"connections":..,"refused":{..}}` or the error.
   net::Task<Result<ipc::Message>> status();
 

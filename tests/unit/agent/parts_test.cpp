@@ -224,6 +224,34 @@ TEST(StreamCheck, NothingNewOnceTheDirectorsWordHasEnded) {
             "this node has not heard from its control plane since before " + to_rfc3339(kNow));
 }
 
+TEST(Room, OneOrganizationLeavesHalfOfASharedNode) {
+  struct Case {
+    Room room;
+    const char* refusal;
+  };
+  const char* const all = "this node has 4 sessions, which is its limit";
+  const char* const share =
+      "this organization has 2 sessions on this node, its share of a node that others use too";
+  const Case cases[] = {
+      {{4, 1, 3, 3}, ""},                          // alone: all of it
+      {{4, 1, 4, 4}, all},                         // and no more
+      {{4, 2, 1, 1}, ""},                          // shared
+      {{4, 2, 2, 2}, share},                       // half is used by one
+      {{4, 2, 2, 0}, ""},                          // and the other still comes in
+      {{4, 3, 3, 1}, ""},    {{4, 3, 4, 1}, all},  // full is full
+  };
+  for (const Case& c : cases) {
+    const Status got = check_room(c.room);
+    EXPECT_EQ(got ? "" : got.error().detail, c.refusal);
+    if (!got) {
+      EXPECT_EQ(got.error().code, Errc::exhausted);
+    }
+  }
+  EXPECT_EQ(share_of_organization(1, 2), 1);  // a node of one place serves whoever comes first
+  EXPECT_EQ(share_of_organization(5, 9), 3);
+  EXPECT_EQ(share_of_organization(200, 1), 200);
+}
+
 Release release_for(const std::string& role, std::vector<std::string> needs) {
   Release out;
   out.artifact_sha256 = std::string(64, 'a');
