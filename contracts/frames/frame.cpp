@@ -3,6 +3,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "base/little_endian.hpp"
+
 namespace rap::frames {
 namespace {
 
@@ -21,18 +23,6 @@ constexpr std::array<Flow, kChannelCount> kFlows = {
     kToClient,  // terminal
 };
 
-template <typename T>
-void put(std::uint8_t* at, T value) {
-  for (std::size_t i = 0; i < sizeof(T); ++i) at[i] = static_cast<std::uint8_t>(value >> (8 * i));
-}
-
-template <typename T>
-T get(const std::uint8_t* at) {
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<T>(T{at[i]} << (8 * i));
-  return value;
-}
-
 std::size_t payload_limit(Channel channel) {
   return channel == Channel::control ? kControlBytesMax : kPayloadBytesMax;
 }
@@ -47,21 +37,21 @@ bool may_flow(Channel channel, Direction direction) {
 
 void encode_header(const FrameHeader& header, std::span<std::uint8_t, kHeaderBytes> out) {
   std::uint8_t* at = out.data();
-  put<std::uint32_t>(at, header.length);
-  put<std::uint16_t>(at + 4, static_cast<std::uint16_t>(header.channel));
-  put<std::uint16_t>(at + 6, header.flags);
-  put<std::uint64_t>(at + 8, header.seq);
-  put<std::uint64_t>(at + 16, header.time_us);
-  put<std::uint32_t>(at + 24, header.encoding);
-  put<std::uint32_t>(at + 28, header.arg0);
-  put<std::uint32_t>(at + 32, header.arg1);
-  put<std::uint32_t>(at + 36, 0);
+  put_little_endian<std::uint32_t>(at, header.length);
+  put_little_endian<std::uint16_t>(at + 4, static_cast<std::uint16_t>(header.channel));
+  put_little_endian<std::uint16_t>(at + 6, header.flags);
+  put_little_endian<std::uint64_t>(at + 8, header.seq);
+  put_little_endian<std::uint64_t>(at + 16, header.time_us);
+  put_little_endian<std::uint32_t>(at + 24, header.encoding);
+  put_little_endian<std::uint32_t>(at + 28, header.arg0);
+  put_little_endian<std::uint32_t>(at + 32, header.arg1);
+  put_little_endian<std::uint32_t>(at + 36, 0);
 }
 
 Result<FrameHeader> decode_header(std::span<const std::uint8_t, kHeaderBytes> in,
                                   Direction direction) {
   const std::uint8_t* at = in.data();
-  const auto channel = get<std::uint16_t>(at + 4);
+  const auto channel = get_little_endian<std::uint16_t>(at + 4);
   if (channel >= kChannelCount) {
     return fail(Errc::malformed, "frame on unknown channel " + std::to_string(channel));
   }
@@ -71,20 +61,20 @@ Result<FrameHeader> decode_header(std::span<const std::uint8_t, kHeaderBytes> in
     return fail(Errc::malformed,
                 "frame on channel " + std::to_string(channel) + " in the wrong direction");
   }
-  if (get<std::uint32_t>(at + 36) != 0) {
+  if (get_little_endian<std::uint32_t>(at + 36) != 0) {
     return fail(Errc::malformed, "frame with a reserved field that is not zero");
   }
-  header.length = get<std::uint32_t>(at);
+  header.length = get_little_endian<std::uint32_t>(at);
   if (header.length > payload_limit(header.channel)) {
     return fail(Errc::too_large, "frame of " + std::to_string(header.length) + " bytes, at most " +
                                      std::to_string(payload_limit(header.channel)));
   }
-  header.flags = get<std::uint16_t>(at + 6);
-  header.seq = get<std::uint64_t>(at + 8);
-  header.time_us = get<std::uint64_t>(at + 16);
-  header.encoding = get<std::uint32_t>(at + 24);
-  header.arg0 = get<std::uint32_t>(at + 28);
-  header.arg1 = get<std::uint32_t>(at + 32);
+  header.flags = get_little_endian<std::uint16_t>(at + 6);
+  header.seq = get_little_endian<std::uint64_t>(at + 8);
+  header.time_us = get_little_endian<std::uint64_t>(at + 16);
+  header.encoding = get_little_endian<std::uint32_t>(at + 24);
+  header.arg0 = get_little_endian<std::uint32_t>(at + 28);
+  header.arg1 = get_little_endian<std::uint32_t>(at + 32);
   return header;
 }
 

@@ -4,20 +4,10 @@
 #include <cassert>
 #include <cstring>
 
+#include "base/little_endian.hpp"
+
 namespace rap::resume {
 namespace {
-
-template <typename T>
-void put(std::uint8_t* at, T value) {
-  for (std::size_t i = 0; i < sizeof(T); ++i) at[i] = static_cast<std::uint8_t>(value >> (8 * i));
-}
-
-template <typename T>
-T get(const std::uint8_t* at) {
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof(T); ++i) value |= static_cast<T>(T{at[i]} << (8 * i));
-  return value;
-}
 
 // What the header of each type may say.
 struct Rule {
@@ -75,9 +65,9 @@ Status check_window(std::uint32_t window, std::uint32_t reserved) {
 void encode_header(const FrameHeader& header, std::span<std::uint8_t, kHeaderBytes> out) {
   out[0] = static_cast<std::uint8_t>(header.type);
   out[1] = kVersion;
-  put<std::uint16_t>(&out[2], 0);
-  put<std::uint32_t>(&out[4], header.length);
-  put<std::uint64_t>(&out[8], header.value);
+  put_little_endian<std::uint16_t>(&out[2], 0);
+  put_little_endian<std::uint32_t>(&out[4], header.length);
+  put_little_endian<std::uint64_t>(&out[8], header.value);
 }
 
 Result<FrameHeader> decode_header(std::span<const std::uint8_t, kHeaderBytes> in, Phase phase) {
@@ -89,10 +79,11 @@ Result<FrameHeader> decode_header(std::span<const std::uint8_t, kHeaderBytes> in
   if (rule->phase != phase) {
     return fail(Errc::malformed, "frame " + std::to_string(in[0]) + " at the wrong time");
   }
-  if (get<std::uint16_t>(&in[2]) != 0) {
+  if (get_little_endian<std::uint16_t>(&in[2]) != 0) {
     return fail(Errc::malformed, "a reserved field is not zero");
   }
-  FrameHeader header{rule->type, get<std::uint32_t>(&in[4]), get<std::uint64_t>(&in[8])};
+  FrameHeader header{rule->type, get_little_endian<std::uint32_t>(&in[4]),
+                     get_little_endian<std::uint64_t>(&in[8])};
   const bool length_fits = rule->type == FrameType::data
                                ? header.length >= 1 && header.length <= rule->length
                                : header.length == rule->length;
@@ -111,7 +102,7 @@ Bytes encode(const Hello& frame) {
   Bytes out = make(FrameType::hello, kHelloBytes, 0);
   std::uint8_t* at = out.data() + kHeaderBytes;
   std::copy(frame.random.begin(), frame.random.end(), at);
-  put<std::uint32_t>(at + 32, frame.window);
+  put_little_endian<std::uint32_t>(at + 32, frame.window);
   return out;
 }
 
@@ -120,7 +111,7 @@ Bytes encode(const Welcome& frame) {
   std::uint8_t* at = out.data() + kHeaderBytes;
   std::copy(frame.id.begin(), frame.id.end(), at);
   std::copy(frame.random.begin(), frame.random.end(), at + 16);
-  put<std::uint32_t>(at + 48, frame.window);
+  put_little_endian<std::uint32_t>(at + 48, frame.window);
   return out;
 }
 
@@ -128,7 +119,7 @@ Bytes encode(const Resume& frame) {
   Bytes out = make(FrameType::resume, kResumeBytes, frame.epoch);
   std::uint8_t* at = out.data() + kHeaderBytes;
   std::copy(frame.id.begin(), frame.id.end(), at);
-  put<std::uint64_t>(at + 16, frame.next);
+  put_little_endian<std::uint64_t>(at + 16, frame.next);
   std::copy(frame.proof.begin(), frame.proof.end(), at + 24);
   return out;
 }
@@ -136,7 +127,7 @@ Bytes encode(const Resume& frame) {
 Bytes encode(const Resumed& frame) {
   Bytes out = make(FrameType::resumed, kResumedBytes, frame.epoch);
   std::uint8_t* at = out.data() + kHeaderBytes;
-  put<std::uint64_t>(at, frame.next);
+  put_little_endian<std::uint64_t>(at, frame.next);
   std::copy(frame.proof.begin(), frame.proof.end(), at + 8);
   return out;
 }
@@ -149,8 +140,8 @@ Result<Hello> decode_hello(ByteView body) {
   assert(body.size() == kHelloBytes);
   Hello out;
   copy(body.data(), out.random);
-  out.window = get<std::uint32_t>(&body[32]);
-  if (auto ok = check_window(out.window, get<std::uint32_t>(&body[36])); !ok) {
+  out.window = get_little_endian<std::uint32_t>(&body[32]);
+  if (auto ok = check_window(out.window, get_little_endian<std::uint32_t>(&body[36])); !ok) {
     return fail(ok.error());
   }
   return out;
@@ -161,8 +152,8 @@ Result<Welcome> decode_welcome(ByteView body) {
   Welcome out;
   copy(body.data(), out.id);
   copy(&body[16], out.random);
-  out.window = get<std::uint32_t>(&body[48]);
-  if (auto ok = check_window(out.window, get<std::uint32_t>(&body[52])); !ok) {
+  out.window = get_little_endian<std::uint32_t>(&body[48]);
+  if (auto ok = check_window(out.window, get_little_endian<std::uint32_t>(&body[52])); !ok) {
     return fail(ok.error());
   }
   return out;
@@ -173,7 +164,7 @@ Result<Resume> decode_resume(const FrameHeader& header, ByteView body) {
   Resume out;
   out.epoch = header.value;
   copy(body.data(), out.id);
-  out.next = get<std::uint64_t>(&body[16]);
+  out.next = get_little_endian<std::uint64_t>(&body[16]);
   copy(&body[24], out.proof);
   if (out.next > kOffsetMax) return fail(Errc::malformed, "an offset beyond 2^63");
   return out;
@@ -183,7 +174,7 @@ Result<Resumed> decode_resumed(const FrameHeader& header, ByteView body) {
   assert(body.size() == kResumedBytes);
   Resumed out;
   out.epoch = header.value;
-  out.next = get<std::uint64_t>(body.data());
+  out.next = get_little_endian<std::uint64_t>(body.data());
   copy(&body[8], out.proof);
   if (out.next > kOffsetMax) return fail(Errc::malformed, "an offset beyond 2^63");
   return out;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/crypto.hpp"
+#include "base/little_endian.hpp"
 
 namespace rap::resume {
 namespace {
@@ -22,7 +23,8 @@ struct FreeKdf {
 };
 
 void put(Bytes& out, std::uint64_t value) {
-  for (int i = 0; i < 8; ++i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+  out.resize(out.size() + sizeof value);
+  put_little_endian<std::uint64_t>(out.data() + out.size() - sizeof value, value);
 }
 
 }  // namespace

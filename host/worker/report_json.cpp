@@ -13,4 +13,15 @@ boost::json::array layers_json(const sandbox::Report& report) {
   return out;
 }
 
+boost::json::array metrics_json(const std::vector<Metric>& metrics) {
+  boost::json::array out;
+  for (const Metric& metric : metrics) {
+    out.push_back({{"name", metric.name},
+                   {"unit", metric.unit},
+                   {"value", metric.value},
+                   {"count", metric.count}});
+  }
+  return out;
+}
+
 }  // namespace rap::worker

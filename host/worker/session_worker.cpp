@@ -14,6 +14,7 @@
 #include "host/worker/plugin_host/adapter_session.hpp"
 #include "host/worker/plugin_load.hpp"
 #include "host/worker/report_json.hpp"
+#include "host/worker/signal_descriptor.hpp"
 
 namespace rap::worker {
 namespace {
@@ -165,14 +166,7 @@ class SessionWorker final : private AgentLink, private HubListener {
     add_status(out);
     const rap_health health = host_.health();
     out["health"] = {{"level", health.level}, {"note", as_utf8(health.note)}};
-    json::array metrics;
-    for (const Metric& metric : host_.metrics()) {
-      metrics.push_back({{"name", metric.name},
-                         {"unit", metric.unit},
-                         {"value", metric.value},
-                         {"count", metric.count}});
-    }
-    out["metrics"] = std::move(metrics);
+    out["metrics"] = metrics_json(host_.metrics());
     return out;
   }
 
@@ -262,15 +256,8 @@ class SessionWorker final : private AgentLink, private HubListener {
   }
 
   void watch_signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
-    pthread_sigmask(SIG_SETMASK, &signals, nullptr);
-    sigset_t alarm;
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-    signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    // Not SIGALRM, which is the watchdog's.
+    signals_ = signal_descriptor({SIGTERM, SIGINT, SIGHUP});
     (void)loop_
         .watch(signals_.get(), kRead,
                [this](std::uint32_t) {

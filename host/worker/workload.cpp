@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "host/loader/sealed_memfd.hpp"
+#include "host/worker/report_json.hpp"
 
 namespace rap::worker {
 namespace {
@@ -231,14 +232,7 @@ void Workload::add_status(json::object& out) {
     services.push_back({{"service", name}, {"address", service.address}});
   }
   out["services"] = std::move(services);
-  json::array metrics;
-  for (const Metric& metric : host_.metrics()) {
-    metrics.push_back({{"name", metric.name},
-                       {"unit", metric.unit},
-                       {"value", metric.value},
-                       {"count", metric.count}});
-  }
-  out["metrics"] = std::move(metrics);
+  out["metrics"] = metrics_json(host_.metrics());
 }
 
 void Workload::call(json::object body, std::chrono::milliseconds timeout,

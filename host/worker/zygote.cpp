@@ -23,6 +23,7 @@
 #include "host/worker/plugin_load.hpp"
 #include "host/worker/process_facts.hpp"
 #include "host/worker/report_json.hpp"
+#include "host/worker/signal_descriptor.hpp"
 #include "host/worker/workload.hpp"
 
 namespace rap::worker {
@@ -254,11 +255,7 @@ class Zygote {
 
   // ---- the end of children and of this process ----
   void watch_signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, number);
-    sigprocmask(SIG_BLOCK, &signals, nullptr);
-    signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    signals_ = signal_descriptor({SIGTERM, SIGINT, SIGHUP, SIGCHLD});
     (void)loop_.watch(signals_.get(), kRead, [this](std::uint32_t) { on_signal(); }).has_value();
   }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/little_endian.hpp"
+
 namespace rap {
 namespace {
 
@@ -36,6 +38,19 @@ TEST(Base64, RefusesMissingOrExtraPadding) {
   for (const char* text : {"AA", "AAA", "A===", "=", "AA=A"}) {
     EXPECT_FALSE(from_base64(text).has_value()) << text;
   }
+}
+
+TEST(LittleEndian, IsTheLowestByteFirst) {
+  std::uint8_t bytes[] = {0xee, 0, 0, 0, 0, 0, 0, 0, 0, 0xee};
+  put_little_endian<std::uint64_t>(bytes + 1, 0x0102030405060708);
+  EXPECT_EQ(to_hex(bytes), "ee0807060504030201ee");
+  EXPECT_EQ(get_little_endian<std::uint64_t>(bytes + 1), 0x0102030405060708u);
+  EXPECT_EQ(get_little_endian<std::uint32_t>(bytes + 1), 0x05060708u);
+  EXPECT_EQ(get_little_endian<std::uint16_t>(bytes + 7), 0x0102u);
+  put_little_endian<std::uint16_t>(bytes + 7, 0xfffe);  // its own bytes and no other
+  EXPECT_EQ(to_hex(bytes), "ee080706050403feffee");
+  put_little_endian<std::uint8_t>(bytes, 0x80);
+  EXPECT_EQ(get_little_endian<std::uint8_t>(bytes), 0x80);
 }
 
 }  // namespace
