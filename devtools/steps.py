@@ -44,11 +44,12 @@ class Steps:
         if live:
             ticker.start()
         began = time.monotonic()
+        stopped = False
         try:
             yield step
             step.ok = True
         except BaseException as e:
-            # Of the exit that a signal asks for, the text is only the status.
+            # Of the exit that a signal asks for, the text is only the status; and nothing failed.
             stopped = isinstance(e, (SystemExit, KeyboardInterrupt))
             step.detail = "interrupted" if stopped else str(e).strip() or type(e).__name__
             raise
@@ -58,7 +59,8 @@ class Steps:
             if live:
                 ticker.join()
             self.done.append(step)
-            mark = self._paint("32", "ok  ") if step.ok else self._paint("31", "FAIL")
+            mark = self._paint("32", "ok  ") if step.ok else self._paint("33", "stop") if stopped \
+                else self._paint("31", "FAIL")
             clear = "\r\x1b[K" if self.tty else ""
             detail = step.detail.splitlines()[0] if step.detail else ""
             self._write(f"{clear}  {mark} {step.ms:7d} ms  {name}{': ' + detail if detail else ''}\n")

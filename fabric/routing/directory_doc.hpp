@@ -40,7 +40,7 @@ struct NodeEntry {
   std::vector<Sha256Digest> keys;  // of the certificate's SubjectPublicKeyInfo
   RoleMask roles = 0;
   std::string region;
-  std::vector<std::string> endpoints;  // "10.0.0.1:7443", "[2001:db8::1]:443"; none: dials out only
+  std::vector<std::string> endpoints;  // "10.0.0.1:7444", "[2001:db8::1]:443"; none: dials out only
   std::vector<std::string> attached;   // relays it has dialled
   std::string owner;                   // organization; empty: the platform
   // Whose streams it may carry or end; nullopt: anybody's. For a node of an organization: it alone.

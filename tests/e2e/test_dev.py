@@ -40,22 +40,24 @@ class Dev(unittest.TestCase):
 
     def test_ctrl_c_before_the_platform_stands_is_an_interruption(self):
         """In the middle of a step: said so, status 130. (Once it stands, Ctrl-C is how it is ended: status 0.)"""
-        code = ("import sys; sys.argv = ['up']; import devtools.up as up, time;"
-                "up.build = lambda targets: (print('building', flush=True), time.sleep(60));"
+        code = ("import sys; sys.argv = ['up']; import devtools.up as up, subprocess;"
+                "build = ['sh', '-c', 'trap \"exit 130\" INT; sleep 60 & wait'];"
+                "up.build = lambda targets: (print('building', flush=True), subprocess.run(build))[1].returncode == 0;"
                 "up.Place.__init__ = (lambda old: lambda self, name: old(self, 'interrupted'))(up.Place.__init__);"
                 "sys.exit(up.main([]))")
         self.addCleanup((ROOT / ".rap" / "interrupted.lock").unlink, missing_ok=True)
         self.addCleanup(shutil.rmtree, ROOT / ".rap" / "interrupted", ignore_errors=True)
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}) as run:
+                              text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True) as run:
             seen = run.stdout.readline() + run.stdout.readline()
             self.assertIn("building", seen)
-            run.send_signal(signal.SIGINT)
+            os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the build too, which ends with 130
             rest = run.stdout.read()
         self.assertEqual(run.returncode, 130, rest)
         self.assertIn("build: interrupted", rest)
         self.assertIn("\ninterrupted\n", rest)
         self.assertNotIn("130", rest)
+        self.assertNotIn("FAIL", rest)
 
     def test_nothing_missing_is_fast(self):
         began = time.monotonic()
@@ -122,6 +124,16 @@ class Dev(unittest.TestCase):
             third.kill()
             third.wait()
             wait_until(lambda: start_time(its) is None and start_time(its_guard) is None, 10, "the end of all")
+
+    def test_plain_unittest_leaves_nothing_of_what_tests_left_running(self):
+        """As a node's workers do: a grandchild whose parent has ended, in a session of its own."""
+        code = ("import sys, unittest, tests.e2e, devtools.process, subprocess;"
+                "print(subprocess.run(['sh', '-c', 'setsid sleep 300 >/dev/null 2>&1 & echo $!'],"
+                " capture_output=True, text=True).stdout, end='')")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=30)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIsNone(start_time(int(done.stdout)))
 
     def test_a_process_dies_with_its_owner(self):
         with tempfile.TemporaryDirectory() as folder:

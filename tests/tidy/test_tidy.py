@@ -156,6 +156,19 @@ class Tidy(unittest.TestCase):
                 missing.append(f"{file}::{group}.{name}")
         self.assertNone(missing, "docs/bad-input.md names tests that are not there")
 
+    def test_examples_name_the_default_ports(self):
+        """A person copies them: the control plane and the mesh have one port each, the ones in the programs."""
+        control = re.search(r'listen\{"127\.0\.0\.1", (\d+)\}', (ROOT / "controlplane/config/config.hpp").read_text())[1]
+        mesh = re.search(r'mesh_listen = "0\.0\.0\.0:(\d+)"', (ROOT / "host/agent/config/config.hpp").read_text())[1]
+        found = []
+        for path in tracked("README.md", "docs/*", "contracts/*", "cli/*", "host/*", "controlplane/*", "fabric/*"):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                for url, port in re.findall(r"(https://)?[\w.-]*[a-z\d]:(\d{4})\b(?!-)", line):
+                    near = re.match(r"[78]4\d\d", port)  # meant to be one of the two
+                    if (url and port != control) or (near and port not in (control, mesh)):
+                        found.append(f"{relative(path)}:{number}: {line.strip()[:80]}")
+        self.assertNone(found, f"want {control} for the control plane and {mesh} for the mesh")
+
     def test_no_unfinished_marks(self):
         found = []
         for path in tracked("*.cpp", "*.hpp", "*.h", "*.c", "*.py", "*.sql", "*.cmake", "*CMakeLists.txt"):

@@ -38,7 +38,7 @@ TEST(Config, HasDefaultsForEverything) {
 TEST(Config, ReadsEveryKey) {
   TempDir dir;
   auto config = load(dir, R"(
-server: https://cp.example:7443
+server: https://cp.example:8443
 state_dir: /tmp/s
 run_dir: /tmp/r
 node_name: node-1
@@ -51,7 +51,7 @@ heartbeat: {min_interval_ms: 1000, max_interval_ms: 2000}
 limits: {sessions_max: 3, restarts_max: 2, restart_window_s: 10, outbox_events_max: 100}
 )");
   ASSERT_TRUE(config) << config.error().text();
-  EXPECT_EQ(config->server, "https://cp.example:7443");
+  EXPECT_EQ(config->server, "https://cp.example:8443");
   EXPECT_EQ(config->mesh_advertise, "node-1.example:7444");
   EXPECT_EQ(config->log_level, log::Level::debug);
   EXPECT_EQ(config->heartbeat_max.count(), 2000);
