@@ -7,12 +7,14 @@
 #include <boost/json.hpp>
 
 #include "base/file.hpp"
+#include "base/json.hpp"
 #include "cli/prompt.hpp"
 
 namespace rap::cli {
 namespace {
 
 constexpr std::size_t kCaBytesMax = 256 * 1024;
+constexpr std::size_t kDocumentBytesMax = 64 * 1024;  // the server takes 8 to 16 KiB
 
 std::string from_environment(const char* name) {
   const char* value = std::getenv(name);
@@ -111,11 +113,14 @@ std::string Cli::node(const std::string& text) {
   return resolve(api(), kNode, "/v1/nodes", text);
 }
 
-CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& about,
-                      const std::string& examples) {
-  CLI::App* command = parent.add_subcommand(name, about);
-  if (!examples.empty()) command->footer("\nExamples:\n" + examples);
-  return *command;
+json::object json_object_argument(const std::string& text, const std::string& option) {
+  const std::string source =
+      text.starts_with('@')
+          ? require(read_text_file(text.substr(1), kDocumentBytesMax), text.substr(1))
+          : text;
+  json::value value = require(parse_json(source, {kDocumentBytesMax, 16}), option);
+  if (!value.is_object()) throw Failure(Exit::usage, option + ": want a JSON object, {..}");
+  return std::move(value.get_object());
 }
 
 void add_cluster_option(CLI::App& command, std::string& cluster) {
@@ -154,7 +159,10 @@ void add_organization_list(CLI::App& parent, Cli& cli, const std::string& about,
 
 void add_removal(CLI::App& parent, Cli& cli, const std::string& about, const std::string& id_of,
                  const std::string& path) {
-  CLI::App& remove = add_command(parent, "remove", about);
+  const std::string group = parent.get_name();
+  CLI::App& remove =
+      add_command(parent, "remove", about,
+                  "  rapctl " + group + " remove ID      see rapctl " + group + " list\n");
   const auto id = std::make_shared<std::string>();
   remove.add_option("id", *id, "Id of the " + id_of)->required();
   remove.callback([&cli, id, path] {

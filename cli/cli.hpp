@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/commandline/program.hpp"
 #include "cli/api.hpp"
 #include "cli/config.hpp"
 #include "cli/output.hpp"
@@ -55,9 +56,10 @@ class Cli {
   std::unique_ptr<Api> api_;
 };
 
-// A subcommand with examples in its help; its callback runs after all options are read.
-CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& about,
-                      const std::string& examples = {});
+using commandline::add_command;
+
+// A JSON object as it was typed, or of the file after an @. Throws Failure about `option`.
+boost::json::object json_object_argument(const std::string& text, const std::string& option);
 
 // For commands that need one: the option may be left out where there is only one.
 void add_cluster_option(CLI::App& command, std::string& cluster);
@@ -84,6 +86,6 @@ void add_people_commands(CLI::App& app, Cli& cli);        // user token password
 void add_resource_commands(CLI::App& app, Cli& cli);      // resource secret
 void add_operation_commands(CLI::App& app, Cli& cli);     // release audit
 void add_session_commands(CLI::App& app, Cli& cli);       // session
-void add_completion_command(CLI::App& app);               // completion
+void add_completion_command(CLI::App& app, Cli& cli);     // completion
 
 }  // namespace rap::cli

@@ -1,19 +1,16 @@
 // rapctl: the command line; everything it does is in the other files.
-#include <algorithm>
 #include <clocale>
 #include <iostream>
 
 #include <CLI/CLI.hpp>
 
+#include "base/commandline/program.hpp"
 #include "base/log.hpp"
 #include "cli/cli.hpp"
 #include "cli/output.hpp"
 #include "cli/prompt.hpp"
-#include "cli/unknown_words.hpp"
 
 namespace {
-
-constexpr const char* kVersion = "0.1.0";
 
 int report(const rap::cli::Failure& failure) {
   std::cerr << "rapctl: " << rap::cli::printable_lines(failure.what()) << "\n";
@@ -24,6 +21,7 @@ int report(const rap::cli::Failure& failure) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  using namespace rap;
   using namespace rap::cli;
   std::setlocale(LC_CTYPE, "");
   rap::log::init("rapctl", rap::log::Level::error);
@@ -32,6 +30,10 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of all commands");
   app.footer(
+      "\nExamples:\n"
+      "  rapctl login --server https://rap.example.org:8443 --ca-file ca.pem\n"
+      "  rapctl session open --resource web-1\n"
+      "  rapctl session list -o json\n"
       "\nExit status: 0 done, 1 error, 2 wrong command line, 3 not logged in, 4 not allowed, 5 not "
       "found, 6 conflict,\n7 server away; of sessions: the shell's own, 250 taken over, 251 "
       "connection "
@@ -51,21 +53,11 @@ int main(int argc, char** argv) {
   add_resource_commands(app, cli);
   add_operation_commands(app, cli);
   add_session_commands(app, cli);
-  add_completion_command(app);
-  add_command(app, "version", "Print the version").callback([] {
-    std::cout << "rapctl " << kVersion << "\n";
-  });
+  add_completion_command(app, cli);
+  commandline::add_version_command(app, cli.output);
 
   try {
-    app.parse(argc, argv);
-    return cli.status;
-  } catch (const CLI::ParseError& error) {
-    // The library's own words for a mistyped command are "A subcommand is required".
-    const std::string unknown = explain_unknown(app, {argv + std::min(argc, 1), argv + argc});
-    if (error.get_exit_code() != 0 && !unknown.empty()) {
-      return report(Failure(Exit::usage, unknown, "run with --help or --help-all"));
-    }
-    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+    return commandline::read_words(app, argc, argv).value_or(cli.status);
   } catch (const Failure& failure) {
     return report(failure);
   } catch (const std::exception& error) {

@@ -2,6 +2,7 @@
 # arrow that is not in it.
 
 set(RAP_MAY_LINK_rap_base "")
+set(RAP_MAY_LINK_rap_commandline "rap_base")
 set(RAP_MAY_LINK_rap_net "rap_base")
 set(RAP_MAY_LINK_rap_schema "rap_base")
 set(RAP_MAY_LINK_rap_frames "rap_base")

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/commandline/program.hpp"
 #include "base/log.hpp"
 #include "controlplane/app/init.hpp"
 #include "controlplane/app/server.hpp"
@@ -12,8 +13,6 @@
 #include "controlplane/http/operations.hpp"
 
 namespace {
-
-constexpr const char* kVersion = "0.1.0";
 
 int report(const rap::Status& status) {
   if (status) return 0;
@@ -27,14 +26,19 @@ int main(int argc, char** argv) {
   using namespace rap;
   CLI::App app("The control plane of a secure access fabric", "rap-control-plane");
   app.require_subcommand(1);
-  app.footer("\nExit status: 0 done, 1 failed, 2 wrong usage. More: docs/control-plane.md");
+  app.footer(
+      "\nExamples:\n"
+      "  rap-control-plane init --owner-login olga --owner-password-file password\n"
+      "  rap-control-plane serve --config /etc/rap/control-plane.yaml\n"
+      "\nExit status: 0 done, 1 failed, 2 wrong usage. More: docs/control-plane.md");
   std::string config_path = "/etc/rap/control-plane.yaml";
   cp::InitOptions init_options;
 
   auto* init = app.add_subcommand("init", "Make the schema, the keys and the first owner");
   auto* migrate = app.add_subcommand("migrate", "Apply missing migrations");
   auto* serve = app.add_subcommand("serve", "Answer requests until SIGINT or SIGTERM");
-  auto* version = app.add_subcommand("version", "Print the version");
+  const std::string output = "text";
+  auto* version = &commandline::add_version_command(app, output);
   auto* openapi = app.add_subcommand("openapi", "Print the OpenAPI document of this program");
   for (auto* command : {init, migrate, serve}) {
     command->add_option("--config", config_path, "Configuration file (YAML)")
@@ -48,16 +52,9 @@ int main(int argc, char** argv) {
     std::cerr << app.help();
     return 2;
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  if (const auto status = commandline::read_words(app, argc, argv)) return *status;
 
-  if (*version) {
-    std::cout << kVersion << "\n";
-    return 0;
-  }
+  if (*version) return 0;  // it was printed
   if (*openapi) {
     std::cout << cp::openapi_document(cp::all_routes());
     return 0;

@@ -122,7 +122,7 @@ void add_cluster(CLI::App& app, Cli& cli) {
     cli.done("created cluster " + o->slug + " (" + text_at(made, "id") + ")", made);
   });
   add_list(cluster, cli, "List clusters", "/v1/clusters", kClusterColumns);
-  CLI::App& show = add_command(cluster, "show", "Show a cluster");
+  CLI::App& show = add_command(cluster, "show", "Show a cluster", "  rapctl cluster show berlin\n");
   show.add_option("cluster", o->cluster, "Name, slug or id")->required();
   show.callback([&cli, o] {
     cli.show(cli.api().get("/v1/clusters/" + cli.cluster(o->cluster)), {{"Name", "name"},
@@ -166,7 +166,8 @@ void add_join_token(CLI::App& app, Cli& cli) {
   });
   add_cluster_list(token, cli, "List join tokens (never their secrets)", "join-tokens",
                    kTokenColumns);
-  CLI::App& revoke = add_command(token, "revoke", "Make a join token useless");
+  CLI::App& revoke = add_command(token, "revoke", "Make a join token useless",
+                                 "  rapctl join-token revoke jtk_...\n");
   revoke.add_option("id", o->id, "Id of the token")->required();
   revoke.callback([&cli, o] {
     const json::value answer = cli.api().post("/v1/join-tokens/" + o->id + "/revoke");
@@ -179,7 +180,8 @@ void add_join_request(CLI::App& app, Cli& cli) {
   request.require_subcommand(1);
   const Shared o = std::make_shared<Options>();
 
-  CLI::App& list = add_command(request, "list", "List join requests");
+  CLI::App& list = add_command(request, "list", "List join requests",
+                               "  rapctl join-request list --status pending\n");
   add_cluster_option(list, o->cluster);
   list.add_option("--status", o->status, "Only pending, approved or rejected ones");
   list.callback([&cli, o] {
@@ -187,7 +189,8 @@ void add_join_request(CLI::App& app, Cli& cli) {
     if (!o->status.empty()) path += "?status=" + o->status;
     cli.list(cli.api().list(path), kRequestColumns);
   });
-  CLI::App& show = add_command(request, "show", "Show what a machine says about itself");
+  CLI::App& show = add_command(request, "show", "Show what a machine says about itself",
+                               "  rapctl join-request show jrq_...\n");
   show.add_option("id", o->id, "Id of the request")->required();
   show.callback(
       [&cli, o] { cli.show(cli.api().get("/v1/join-requests/" + o->id), kRequestDetails); });
@@ -204,7 +207,8 @@ void add_join_request(CLI::App& app, Cli& cli) {
     const json::value answer = cli.api().post("/v1/join-requests/" + o->id + "/approve", body);
     cli.done("approved " + o->id + "; node " + text_at(answer, "node_id"), answer);
   });
-  CLI::App& reject = add_command(request, "reject", "Keep the machine out");
+  CLI::App& reject = add_command(request, "reject", "Keep the machine out",
+                                 "  rapctl join-request reject jrq_... --reason 'not ours'\n");
   reject.add_option("id", o->id, "Id of the request")->required();
   reject.add_option("--reason", o->reason, "Told to the machine")->required();
   reject.callback([&cli, o] {

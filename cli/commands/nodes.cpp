@@ -44,6 +44,7 @@ const std::vector<Column> kRoleColumns = {{"ROLE", "role"},
 
 struct Options {
   std::string cluster, node, id, reason, name, parent, role, organization;
+  std::string product, version, channel, config, policy;
 };
 using Shared = std::shared_ptr<Options>;
 
@@ -58,7 +59,8 @@ void add_node(CLI::App& app, Cli& cli) {
     const std::string query = o->cluster.empty() ? "" : "?cluster_id=" + cli.cluster(o->cluster);
     cli.list(cli.api().list("/v1/nodes" + query), kNodeColumns);
   });
-  CLI::App& show = add_command(node, "show", "Show a node, what it can do and what it runs");
+  CLI::App& show = add_command(node, "show", "Show a node, what it can do and what it runs",
+                               "  rapctl node show berlin-1\n");
   show.add_option("node", o->node, "Name or id")->required();
   show.callback([&cli, o] {
     const json::value item = cli.api().get("/v1/nodes/" + cli.node(o->node));
@@ -69,7 +71,9 @@ void add_node(CLI::App& app, Cli& cli) {
     cli.list(workloads->get_array(), kWorkloadColumns);
   });
   const auto verb = [&](const char* name, const char* about, const char* done, bool with_reason) {
-    CLI::App& command = add_command(node, name, about);
+    CLI::App& command = add_command(node, name, about,
+                                    std::string("  rapctl node ") + name + " berlin-1" +
+                                        (with_reason ? " --reason 'sold'\n" : "\n"));
     command.add_option("node", o->node, "Name or id")->required();
     if (with_reason) command.add_option("--reason", o->reason, "Kept in the audit log")->required();
     command.callback([&cli, o, name = std::string(name), done = std::string(done), with_reason] {
@@ -91,7 +95,8 @@ void add_node_group(CLI::App& app, Cli& cli) {
   const Shared o = std::make_shared<Options>();
 
   add_cluster_list(group, cli, "List groups", "node-groups", kGroupColumns);
-  CLI::App& create = add_command(group, "create", "Make a group");
+  CLI::App& create = add_command(group, "create", "Make a group",
+                                 "  rapctl node-group create --name rack-7 --parent hall-2\n");
   add_cluster_option(create, o->cluster);
   create.add_option("--name", o->name, "Name")->required();
   create.add_option("--parent", o->parent, "Name or id of the group it belongs to");
@@ -102,7 +107,8 @@ void add_node_group(CLI::App& app, Cli& cli) {
     const json::value made = cli.api().post(path, body);
     cli.done("created node group " + o->name + " (" + text_at(made, "id") + ")", made);
   });
-  CLI::App& remove = add_command(group, "delete", "Delete a group; its nodes stay");
+  CLI::App& remove = add_command(group, "delete", "Delete a group; its nodes stay",
+                                 "  rapctl node-group delete rack-7\n");
   add_cluster_option(remove, o->cluster);
   remove.add_option("group", o->id, "Name or id")->required();
   remove.callback([&cli, o] {
@@ -112,6 +118,18 @@ void add_node_group(CLI::App& app, Cli& cli) {
   });
 }
 
+// Single options go before what the whole document says.
+json::object assignment_policy(const Options& o) {
+  json::object out;
+  if (!o.policy.empty()) out = json_object_argument(o.policy, "--policy");
+  for (const auto& [key, value] :
+       {std::pair{"product", &o.product}, {"version", &o.version}, {"channel", &o.channel}}) {
+    if (!value->empty()) out[key] = *value;
+  }
+  if (!o.config.empty()) out["config"] = json_object_argument(o.config, "--config");
+  return out;
+}
+
 void add_role(CLI::App& app, Cli& cli) {
   CLI::App& role = add_command(app, "role", "What nodes may do");
   role.require_subcommand(1);
@@ -119,14 +137,29 @@ void add_role(CLI::App& app, Cli& cli) {
 
   CLI::App& assign =
       add_command(role, "assign", "Let a node do something",
-                  "  rapctl role assign ssh-worker --node berlin-1 --organization acme\n");
-  assign.add_option("role", o->role, "ssh-worker, rdp-worker, ...")->required();
+                  "  rapctl role assign ssh-worker --node berlin-1 --organization acme\n"
+                  "  rapctl role assign ssh-worker --node berlin-1 --version 0.2.0\n"
+                  "  rapctl role assign echo-service --node berlin-1 --organization acme \\\n"
+                  "    --config '{\"greeting\":\"hello\"}'\n");
+  assign.add_option("role", o->role, "ssh-worker, or another that a published plugin serves")
+      ->required();
   assign.add_option("--node", o->node, "Name or id of the node")->required();
   assign.add_option("--organization", o->organization, "For whom; a worker's sessions are theirs");
   add_cluster_option(assign, o->cluster);
+  assign.add_option("--product", o->product, "Only this product, where several serve the role");
+  assign.add_option("--version", o->version, "Only this version of it");
+  assign.add_option("--channel", o->channel,
+                    "The channel that names the version; current unless given");
+  assign.add_option("--config", o->config, "Configuration of the plugin: JSON, or @file");
+  assign.add_option(
+      "--policy", o->policy,
+      "All of the above as the API has it: JSON with product, version, channel, config; "
+      "or @file");
   assign.callback([&cli, o] {
     json::object body{{"node_id", cli.node(o->node)}, {"role", o->role}};
     if (!o->organization.empty()) body["organization_id"] = cli.organization(o->organization);
+    json::object policy = assignment_policy(*o);
+    if (!policy.empty()) body["policy"] = std::move(policy);
     const json::value made =
         cli.api().post("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments", body);
     cli.done("assigned " + o->role + " to " + o->node + " (" + text_at(made, "id") + ")", made);

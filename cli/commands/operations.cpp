@@ -31,10 +31,23 @@ void add_release(CLI::App& app, Cli& cli) {
   CLI::App& release = add_command(app, "release", "What Version Storage offers");
   release.require_subcommand(1);
   add_list(release, cli, "List known releases", "/v1/releases", kReleaseColumns);
-  add_command(release, "sync", "Read Version Storage now").callback([&cli] {
-    const json::value answer = cli.api().post("/v1/releases/sync");
-    cli.done("releases are up to date", answer);
-  });
+  add_command(release, "sync",
+              "Read Version Storage now: what was published becomes known, what is listed no more "
+              "is marked so")
+      .callback([&cli] {
+        const json::value answer = cli.api().post("/v1/releases/sync");
+        std::string line = "Version Storage lists " + text_at(answer, "releases") +
+                           " releases: " + text_at(answer, "added") + " new, " +
+                           text_at(answer, "unlisted") + " no longer listed";
+        const json::object* object = answer.if_object();
+        const json::value* skipped = object ? object->if_contains("skipped") : nullptr;
+        if (skipped && skipped->is_array()) {
+          for (const json::value& one : skipped->get_array()) {
+            if (one.is_string()) line += "\n  left out: " + std::string(one.get_string());
+          }
+        }
+        cli.done(line, answer);
+      });
 }
 
 void add_audit(CLI::App& app, Cli& cli) {

@@ -13,8 +13,6 @@
 namespace rap::cli {
 namespace {
 
-constexpr std::size_t kOptionsBytesMax = 64 * 1024;
-
 const std::vector<Column> kResourceColumns = {
     {"NAME", "name"},        {"PROTOCOL", "protocol"},         {"HOST", "target.host"},
     {"PORT", "target.port"}, {"ORGANIZATION", "organization"}, {"ID", "id"}};
@@ -37,15 +35,6 @@ json::object target_of(const std::string& text) {
   return {{"host", at.host}, {"port", at.port}};
 }
 
-// JSON text, or @file.
-json::value options_of(const std::string& text) {
-  const std::string source =
-      text.starts_with('@')
-          ? require(read_text_file(text.substr(1), kOptionsBytesMax), text.substr(1))
-          : text;
-  return require(parse_json(source, {kOptionsBytesMax, 16}), "--options");
-}
-
 std::string id_of(Cli& cli, const Options& o) {
   if (o.resource.starts_with(kResource.prefix)) return o.resource;
   return resolve_among(cli.of_organizations(o.organization, "resources"), kResource, o.resource);
@@ -53,7 +42,7 @@ std::string id_of(Cli& cli, const Options& o) {
 
 void put_common(Cli& cli, const Options& o, json::object& body) {
   if (!o.target.empty()) body["target"] = target_of(o.target);
-  if (!o.options.empty()) body["options"] = options_of(o.options);
+  if (!o.options.empty()) body["options"] = json_object_argument(o.options, "--options");
   if (!o.secret.empty()) {
     body["secret_ref"] =
         resolve(cli.api(), kSecret, secrets_path(cli.organization(o.organization)), o.secret);
@@ -82,7 +71,11 @@ void add_resource(CLI::App& app, Cli& cli) {
       "    --options '{\"user\":\"root\",\"auth\":\"publickey\",\"known_hosts\":[\"ssh-ed25519 "
       "AAAA...\"]}'\n");
   create.add_option("--name", o->name, "Name")->required();
-  create.add_option("--protocol", o->protocol, "ssh, rdp or vnc")->capture_default_str();
+  create
+      .add_option("--protocol", o->protocol,
+                  "What is spoken with the target: nodes with the role PROTOCOL-worker serve it; "
+                  "ssh is the one that comes with RAP")
+      ->capture_default_str();
   add_cluster_option(create, o->cluster);
   add_common(create, o, true);
   create.callback([&cli, o] {
@@ -100,7 +93,8 @@ void add_resource(CLI::App& app, Cli& cli) {
     command.add_option("resource", o->resource, "Name or id")->required();
     return command;
   };
-  CLI::App& show = named(add_command(resource, "show", "Show a resource"));
+  CLI::App& show =
+      named(add_command(resource, "show", "Show a resource", "  rapctl resource show web-1\n"));
   show.add_option("--organization", o->organization, "Whose, when the name is not unique");
   show.callback([&cli, o] {
     cli.show(cli.api().get("/v1/resources/" + id_of(cli, *o)), {{"Name", "name"},
@@ -112,7 +106,8 @@ void add_resource(CLI::App& app, Cli& cli) {
                                                                 {"Secret", "secret_ref"},
                                                                 {"Options", "options"}});
   });
-  CLI::App& update = named(add_command(resource, "update", "Change a resource"));
+  CLI::App& update = named(add_command(resource, "update", "Change a resource",
+                                       "  rapctl resource update web-1 --target 10.0.0.6:22\n"));
   update.add_option("--name", o->name, "New name");
   add_common(update, o, false);
   update.callback([&cli, o] {
@@ -127,7 +122,8 @@ void add_resource(CLI::App& app, Cli& cli) {
     const ApiResponse changed = cli.api().send({"PATCH", path, json::serialize(body), now.etag});
     cli.done("changed resource " + o->resource, json::parse(changed.body));
   });
-  CLI::App& remove = named(add_command(resource, "delete", "Delete a resource; its sessions end"));
+  CLI::App& remove = named(add_command(resource, "delete", "Delete a resource; its sessions end",
+                                       "  rapctl resource delete web-1\n"));
   remove.add_option("--organization", o->organization, "Whose, when the name is not unique");
   remove.callback([&cli, o] {
     cli.api().remove("/v1/resources/" + id_of(cli, *o));
@@ -160,7 +156,8 @@ void add_secret(CLI::App& app, Cli& cli) {
                          {"ORGANIZATION", "organization"},
                          {"CREATED", "created_at"},
                          {"ID", "id"}});
-  CLI::App& remove = add_command(secret, "delete", "Delete a secret");
+  CLI::App& remove =
+      add_command(secret, "delete", "Delete a secret", "  rapctl secret delete web-key\n");
   remove.add_option("name", o->name, "Name or id")->required();
   remove.add_option("--organization", o->organization, "Whose, when the name is not unique");
   remove.callback([&cli, o] {

@@ -186,7 +186,8 @@ void add_session_commands(CLI::App& app, Cli& cli) {
     }
     cli.list(cli.api().list("/v1/sessions" + query, o->limit), kSessionColumns);
   });
-  CLI::App& show = add_command(session, "show", "Show a session");
+  CLI::App& show =
+      add_command(session, "show", "Show a session", "  rapctl session show ses_...\n");
   show.add_option("session", o->session, "Id of the session")->required();
   show.callback([&cli, o] {
     const std::string path = path_of(o->session);
@@ -203,7 +204,8 @@ void add_session_commands(CLI::App& app, Cli& cli) {
               {"Ended", "closed_at"},
               {"Exit status", "exit_status"}});
   });
-  CLI::App& terminate = add_command(session, "terminate", "End a session, also on the target");
+  CLI::App& terminate = add_command(session, "terminate", "End a session, also on the target",
+                                    "  rapctl session terminate ses_...\n");
   terminate.add_option("session", o->session, "Id of the session")->required();
   terminate.callback([&cli, o] {
     const std::string path = path_of(o->session) + "/terminate";

@@ -4,10 +4,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/commandline/program.hpp"
 #include "base/log.hpp"
 #include "host/agent/commands/commands.hpp"
 #include "host/agent/config/schema.hpp"
-#include "host/agent/version.hpp"
 
 namespace {
 
@@ -16,7 +16,7 @@ using namespace rap::agent;
 
 constexpr char kExamples[] =
     "Examples:\n"
-    "  rap-node-agent enroll --server https://cp.example:7443 --token-file join.token\n"
+    "  rap-node-agent enroll --server https://cp.example:8443 --token-file join.token\n"
     "  rap-node-agent run --config /etc/rap/agent.yaml\n"
     "  rap-node-agent status -o json\n"
     "  rap-node-agent status --check ready && echo fine\n"
@@ -64,14 +64,7 @@ int with_config(const Arguments& arguments, const std::function<int(const Config
 
 int dispatch(const CLI::App& app, const Arguments& arguments) {
   const auto chosen = [&](const char* name) { return app.got_subcommand(name); };
-  if (chosen("version")) {
-    if (arguments.form() == Output::json) {
-      std::printf("{\"version\":\"%s\"}\n", kAgentVersion);
-    } else {
-      std::printf("rap-node-agent %s\n", kAgentVersion);
-    }
-    return 0;
-  }
+  if (chosen("version")) return 0;  // it was printed
   if (chosen("config")) {
     if (app.get_subcommand("config")->got_subcommand("schema")) {
       std::printf("%s", std::string(config_schema_text()).c_str());
@@ -106,8 +99,9 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the workloads of one node of a secure access fabric.", "rap-node-agent");
   app.require_subcommand(1);
   app.footer(kExamples);
-  const auto add = [&](CLI::App* parent, const char* name, const char* what) {
-    CLI::App* out = parent->add_subcommand(name, what);
+  const auto add = [&](CLI::App* parent, const char* name, const char* what,
+                       const char* examples = "") {
+    CLI::App* out = &commandline::add_command(*parent, name, what, examples);
     out->add_option("--config", arguments.config_file, "default /etc/rap/agent.yaml");
     return out;
   };
@@ -116,7 +110,9 @@ int main(int argc, char** argv) {
         ->check(CLI::IsMember({"text", "json"}));
     return command;
   };
-  CLI::App* enroll = with_output(add(&app, "enroll", "Ask to join a cluster, and wait."));
+  CLI::App* enroll = with_output(
+      add(&app, "enroll", "Ask to join a cluster, and wait.",
+          "  rap-node-agent enroll --server https://cp.example:8443 --token-file join.token\n"));
   enroll->add_option("--server", arguments.server, "https://host:port of the control plane");
   enroll->add_option("--token-file", arguments.token_file, "file with the join token")->required();
   enroll->add_option("--node-name", arguments.node_name, "proposed name; default: the host name");
@@ -126,21 +122,23 @@ int main(int argc, char** argv) {
   status->add_option("--check", arguments.check, "only an exit status: live, ready or startup")
       ->check(CLI::IsMember({"live", "ready", "startup"}));
   CLI::App* diagnostics =
-      with_output(add(&app, "diagnostics", "Write a bundle for support, without secrets."));
+      with_output(add(&app, "diagnostics", "Write a bundle for support, without secrets.",
+                      "  rap-node-agent diagnostics --directory /tmp/rap-diagnostics\n"));
   diagnostics->add_option("--directory", arguments.directory, "where to write it")->required();
-  CLI::App* stop = add(&app, "stop", "End sessions, workers, listener and the agent.");
+  CLI::App* stop = add(&app, "stop", "End sessions, workers, listener and the agent.",
+                       "  rap-node-agent stop --all\n");
   stop->add_flag("--all", arguments.all, "yes, the sessions too")->required();
   CLI::App* config = app.add_subcommand("config", "Look at the configuration.");
   config->require_subcommand(1);
-  CLI::App* validate = with_output(add(config, "validate", "Check the files against the schema."));
+  CLI::App* validate =
+      with_output(add(config, "validate", "Check the file and its drop-ins against the schema.",
+                      "  rap-node-agent config validate agent.yaml\n"));
   validate->add_option("file", arguments.config_file, "The same as --config")->excludes("--config");
   config->add_subcommand("schema", "Print the JSON schema.");
-  with_output(app.add_subcommand("version", "Print the version."));
+  with_output(&commandline::add_version_command(app, arguments.output));
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+  if (const auto status_of_words = commandline::read_words(app, argc, argv)) {
+    return *status_of_words;
   }
   try {
     return dispatch(app, arguments);

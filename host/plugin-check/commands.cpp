@@ -150,7 +150,12 @@ int check_command(const CheckCommand& command) {
   }
   subject->session_options = command.session_options;
   subject->limit = std::chrono::milliseconds(command.limit_ms);
-  const auto lines = run_checks(*subject, command.run);
+  const auto checked = run_checks(*subject, command.run);
+  if (!checked) {
+    complain(checked.error());
+    return 2;
+  }
+  const std::vector<Line>& lines = *checked;
   const Count total = count(lines);
   if (command.json) {
     print_json(*subject, lines, total);

@@ -18,7 +18,8 @@ struct CheckCommand {
   std::int64_t limit_ms = 5000;
   bool json = false;
 };
-// 0 only when at least one check passed and none failed; 1 otherwise.
+// 0 only when at least one check passed and none failed; 2 when `run.only` names no check; 1
+// otherwise.
 int check_command(const CheckCommand& command);
 
 struct ManifestCommand {

@@ -1,11 +1,23 @@
+#include <filesystem>
+
 #include <CLI/CLI.hpp>
 
+#include "base/commandline/program.hpp"
+#include "base/commandline/suggest.hpp"
 #include "base/log.hpp"
 #include "host/plugin-check/commands.hpp"
 
 int main(int argc, char** argv) {
   rap::log::init("rap-plugin-check", rap::log::Level::warn);
-  CLI::App app("Checks a RAP plugin against the rules of docs/plugin-guide.md.");
+  CLI::App app("Checks a RAP plugin against the rules of docs/plugin-guide.md.",
+               "rap-plugin-check");
+  app.footer(
+      "\nExamples:\n"
+      "  rap-plugin-check build/plugins/ssh.so\n"
+      "  rap-plugin-check echo.so --level 3 --only T4,stop -o json\n"
+      "  rap-plugin-check echo.so --manifest echo.json\n"
+      "\nExit status: 0 all that was checked is right, 1 something is not, 2 wrong usage.\n"
+      "Manual: man rap-plugin-check");
   app.require_subcommand(0, 1);
 
   rap::check::CheckCommand check;
@@ -25,7 +37,10 @@ int main(int argc, char** argv) {
   app.add_option("-o,--output", format, "text or json")->check(CLI::IsMember({"text", "json"}));
 
   rap::check::ManifestCommand manifest;
-  auto* make = app.add_subcommand("manifest", "write the release manifest of a plugin");
+  auto* make = &rap::commandline::add_command(
+      app, "manifest", "write the release manifest of a plugin",
+      "  rap-plugin-check manifest ssh.so --product plugin.rap.ssh --version 0.1.0 --seq 1 \\\n"
+      "    --out ssh.json\n");
   make->add_option("plugin", manifest.plugin, "the plugin's .so file")->required();
   make->add_option("--product", manifest.product, "plugin.<vendor>.<name>")->required();
   make->add_option("--version", manifest.version, "version of the release")->required();
@@ -37,19 +52,30 @@ int main(int argc, char** argv) {
   make->add_option("--built-from", manifest.built_from, "commit");
   make->add_option("--out", manifest.out, "file to write instead of standard output");
 
-  auto* sandbox = app.add_subcommand("sandbox", "which layers of the sandbox this host has");
+  auto* sandbox =
+      &rap::commandline::add_command(app, "sandbox", "which layers of the sandbox this host has",
+                                     "  rap-plugin-check sandbox -o json\n");
   sandbox->add_option("-o,--output", format, "text or json")
       ->check(CLI::IsMember({"text", "json"}));
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
+  auto* version = &rap::commandline::add_version_command(app, format);
+  version->add_option("-o,--output", format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+
+  if (const auto status = rap::commandline::read_words(app, argc, argv)) return *status;
+  if (version->parsed()) return 0;
   if (make->parsed()) return rap::check::manifest_command(manifest);
   if (sandbox->parsed()) return rap::check::sandbox_command(format == "json");
   if (check.plugin.empty()) {
     std::cerr << app.help();
+    return 2;
+  }
+  // The first word is a file or a command.
+  const std::string near =
+      rap::commandline::nearest_word(check.plugin, {"manifest", "sandbox", "version"});
+  if (std::error_code ignored; !near.empty() && !std::filesystem::exists(check.plugin, ignored)) {
+    std::cerr << "rap-plugin-check: no file '" << check.plugin << "'; did you mean the command '"
+              << near << "'?\n";
     return 2;
   }
   check.json = format == "json";

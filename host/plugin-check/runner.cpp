@@ -66,42 +66,83 @@ Line run_one(const Subject& subject, const loader::AdapterFacts& facts, const Bo
   return out;
 }
 
+bool fits(const std::string& filter, const std::string& rule, const std::string& name) {
+  return filter == rule || (!filter.empty() && name.starts_with(filter));
+}
+
 bool wanted(const RunOptions& options, const std::string& rule, const std::string& name) {
-  if (options.only.empty()) return true;
-  return std::ranges::any_of(options.only, [&](const std::string& filter) {
-    return filter == rule || name.starts_with(filter);
-  });
+  return options.only.empty() || std::ranges::any_of(options.only, [&](const std::string& filter) {
+           return fits(filter, rule, name);
+         });
+}
+
+// All levels.
+std::vector<BoxedCheck> boxed_checks(const loader::AdapterFacts& facts) {
+  std::vector<BoxedCheck> out = load_checks(facts);
+  if (std::ranges::count(facts.provides, RAP_ADAPTER_SESSION)) {
+    for (BoxedCheck& check : session_checks()) out.push_back(std::move(check));
+  }
+  if (std::ranges::count(facts.provides, RAP_ADAPTER_ACCEPT)) {
+    for (BoxedCheck& check : accept_checks()) out.push_back(std::move(check));
+  }
+  return out;
+}
+
+struct Known {
+  int level;
+  std::string rule, name;
+};
+
+Status check_filters(const RunOptions& options, const std::vector<Known>& known) {
+  for (const std::string& filter : options.only) {
+    int level = 0;  // the lowest that has it
+    for (const Known& one : known) {
+      if (!fits(filter, one.rule, one.name)) continue;
+      level = level == 0 ? one.level : std::min(level, one.level);
+    }
+    if (level > 0 && level <= options.level) continue;
+    if (level > 0) {
+      return fail(Errc::invalid, "--only " + filter + ": a check of level " +
+                                     std::to_string(level) + "; add --level " +
+                                     std::to_string(level));
+    }
+    std::string names;
+    for (const Known& one : known) {
+      const std::string name = one.rule + " " + one.name;
+      if (names.find(name + ",") != std::string::npos) continue;  // of several adapters
+      names += (names.empty() ? "" : " ") + name + ",";
+    }
+    names.pop_back();
+    return fail(Errc::invalid, "--only " + filter + ": no such rule or check; there are " + names);
+  }
+  return {};
 }
 
 }  // namespace
 
-std::vector<Line> run_checks(const Subject& subject, const RunOptions& options) {
-  std::vector<Line> out;
-  const auto add = [&](std::vector<Line> lines) {
-    for (Line& line : lines) {
-      if (wanted(options, line.rule, line.name)) out.push_back(std::move(line));
-    }
-  };
-  add(elf_checks(subject));
+Result<std::vector<Line>> run_checks(const Subject& subject, const RunOptions& options) {
+  std::vector<Line> lines = elf_checks(subject);
   const Result<Described> described = describe(subject);
-  add(descriptor_checks(subject, described));
-  if (!described) return out;
-  int hangs = 0;
+  for (Line& line : descriptor_checks(subject, described)) lines.push_back(std::move(line));
+  if (!described) return lines;  // all of them: what else could be wanted is not known
+  std::vector<Known> known;
+  for (const Line& line : lines) known.push_back({line.level, line.rule, line.name});
   for (const loader::AdapterFacts& facts : described->adapters) {
-    std::vector<BoxedCheck> checks;
-    if (options.level >= 2) checks = load_checks(facts);
-    if (options.level >= 3 && std::ranges::count(facts.provides, RAP_ADAPTER_SESSION)) {
-      for (BoxedCheck& check : session_checks()) checks.push_back(std::move(check));
-    }
-    if (options.level >= 3 && std::ranges::count(facts.provides, RAP_ADAPTER_ACCEPT)) {
-      for (BoxedCheck& check : accept_checks()) checks.push_back(std::move(check));
-    }
-    for (const BoxedCheck& check : checks) {
-      if (!wanted(options, check.rule, check.name)) continue;
-      out.push_back(run_one(subject, facts, check, described->adapters.size() > 1, hangs));
+    for (const BoxedCheck& check : boxed_checks(facts)) {
+      known.push_back({check.level, check.rule, check.name});
     }
   }
-  return out;
+  if (auto ok = check_filters(options, known); !ok) return fail(std::move(ok.error()));
+
+  std::erase_if(lines, [&](const Line& line) { return !wanted(options, line.rule, line.name); });
+  int hangs = 0;
+  for (const loader::AdapterFacts& facts : described->adapters) {
+    for (const BoxedCheck& check : boxed_checks(facts)) {
+      if (check.level > options.level || !wanted(options, check.rule, check.name)) continue;
+      lines.push_back(run_one(subject, facts, check, described->adapters.size() > 1, hangs));
+    }
+  }
+  return lines;
 }
 
 }  // namespace rap::check

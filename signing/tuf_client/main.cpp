@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.hpp"
+#include "base/commandline/program.hpp"
 #include "base/file.hpp"
 #include "signing/tuf_client/http_fetcher.hpp"
 #include "signing/verify/updater.hpp"
@@ -79,11 +80,9 @@ int run(int argc, char** argv) {
   CLI::App* refresh_command = app.add_subcommand("refresh", "bring trusted metadata up to date");
   CLI::App* download_command = app.add_subcommand("download", "refresh, then download targets");
   app.require_subcommand(1);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 1;
-  }
+  // The conformance suite knows 0 and 1 only.
+  if (const auto status = rap::commandline::read_words(app, argc, argv))
+    return *status == 0 ? 0 : 1;
   if (init_command->parsed()) return report(init(arguments));
 
   if (arguments.metadata_url.empty()) return report(fail(Errc::invalid, "want --metadata-url"));

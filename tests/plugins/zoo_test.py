@@ -148,7 +148,14 @@ class Manifests(unittest.TestCase):
 
 class Exit(unittest.TestCase):
     def test_nothing_ran_is_no_success(self):
-        self.assertEqual(check(zoo("good"), "--only", "no-such-check")[0], 1)
+        for wrong in ("ZZ9", "no-such-check", "T4,ZZ9"):
+            done = subprocess.run([CHECK, zoo("good"), "--only", wrong], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), wrong)
+            self.assertIn(f"--only {wrong.split(',')[-1]}: no such rule or check; there are P4 elf,", done.stderr)
+            self.assertIn(" P6 life,", done.stderr)
+        done = subprocess.run([CHECK, zoo("good"), "--only", "session-input"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("a check of level 3; add --level 3", done.stderr)
         for arguments, status in (([], 2), (["/nonexistent.so"], 1), ([os.devnull], 1),
                                   ([zoo("good"), "--level", "9"], 2)):
             done = subprocess.run([CHECK, *arguments], capture_output=True, text=True)

@@ -23,6 +23,7 @@ int stop_command(const Config& config);
 // Writes a directory that may be given to others: no keys, no secrets.
 int diagnostics_command(const Config& config, const std::filesystem::path& directory,
                         Output output);
+// Names the files that it read; 1 also when there was none.
 int config_validate_command(const ConfigSource& source, Output output);
 
 }  // namespace rap::agent

@@ -192,10 +192,15 @@ int diagnostics_command(const Config& config, const fs::path& directory, Output 
 }
 
 int config_validate_command(const ConfigSource& source, Output output) {
-  auto document = read_config_document(source);
+  std::vector<fs::path> files;
+  auto document = read_config_document(source, &files);
   std::vector<ConfigProblem> problems;
   if (!document) {
     problems.push_back({"", document.error().detail});
+  } else if (files.empty()) {
+    // `run` goes on with its defaults; "valid" would be about nothing.
+    problems.push_back(
+        {"", source.file.string() + ": there is no such file; name the one to check"});
   } else {
     problems = check_config(*document);
     if (problems.empty()) {
@@ -208,14 +213,19 @@ int config_validate_command(const ConfigSource& source, Output output) {
     for (const ConfigProblem& problem : problems) {
       list.push_back(json::object{{"pointer", problem.pointer}, {"detail", problem.detail}});
     }
-    const json::object answer{{"valid", problems.empty()}, {"problems", std::move(list)}};
+    json::array read;
+    for (const fs::path& file : files) read.push_back(json::string(file.string()));
+    const json::object answer{
+        {"valid", problems.empty()}, {"files", std::move(read)}, {"problems", std::move(list)}};
     std::printf("%s\n", json::serialize(answer).c_str());
   } else {
     for (const ConfigProblem& problem : problems) {
       std::fprintf(stderr, "%s%s%s\n", problem.pointer.c_str(), problem.pointer.empty() ? "" : ": ",
                    problem.detail.c_str());
     }
-    if (problems.empty()) std::printf("valid\n");
+    for (const fs::path& file : files) {
+      if (problems.empty()) std::printf("valid: %s\n", file.c_str());
+    }
   }
   return problems.empty() ? 0 : 1;
 }

@@ -57,8 +57,9 @@ struct ConfigSource {
 
 // Everything that was read, merged, as one document; drop-ins (`agent.d/*.yaml` beside the file, by
 // name) replace single keys. Fails with `not_found`, `too_large` or `malformed`, naming file and
-// line.
-Result<boost::json::value> read_config_document(const ConfigSource& source);
+// line. `files`, when there, gets the names of those that were read, in order.
+Result<boost::json::value> read_config_document(
+    const ConfigSource& source, std::vector<std::filesystem::path>* files = nullptr);
 
 // Turns a checked document into values; `invalid` names the key. `binary_directory` is where
 // rap-worker and rap-mesh-listener are looked for by default.

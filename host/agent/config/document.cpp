@@ -107,11 +107,12 @@ void merge(json::object& into, const json::object& from) {
 
 }  // namespace
 
-Result<json::value> read_config_document(const ConfigSource& source) {
+Result<json::value> read_config_document(const ConfigSource& source, std::vector<fs::path>* files) {
   json::value document(json::object{});
   auto main_file = read_yaml(source.file);
   if (main_file) {
     document = std::move(*main_file);
+    if (files != nullptr) files->push_back(source.file);
   } else if (main_file.error().code != Errc::not_found || source.file_required) {
     return main_file;
   }
@@ -127,6 +128,7 @@ Result<json::value> read_config_document(const ConfigSource& source) {
     auto part = read_yaml(path);
     if (!part) return part;
     merge(document.get_object(), part->get_object());
+    if (files != nullptr) files->push_back(path);
   }
   return document;
 }

@@ -1,8 +1,8 @@
-#include "cli/suggest.hpp"
+#include "base/commandline/suggest.hpp"
 
 #include <algorithm>
 
-namespace rap::cli {
+namespace rap::commandline {
 namespace {
 
 // No command or flag is longer; what is typed may be anything.
@@ -42,4 +42,4 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
   return best;
 }
 
-}  // namespace rap::cli
+}  // namespace rap::commandline

@@ -1,8 +1,8 @@
-#include "cli/suggest.hpp"
+#include "base/commandline/suggest.hpp"
 
 #include <gtest/gtest.h>
 
-namespace rap::cli {
+namespace rap::commandline {
 namespace {
 
 const std::vector<std::string> kKnown = {"cluster", "node", "node-group", "session", "secret"};
@@ -27,4 +27,4 @@ TEST(Suggest, SaysNothingWhenNothingIsNear) {
 }
 
 }  // namespace
-}  // namespace rap::cli
+}  // namespace rap::commandline

@@ -1,16 +1,17 @@
-#include "cli/unknown_words.hpp"
+#include "base/commandline/unknown_words.hpp"
 
 #include <algorithm>
 
 #include <CLI/CLI.hpp>
 
-#include "cli/suggest.hpp"
+#include "base/commandline/suggest.hpp"
 
-namespace rap::cli {
+namespace rap::commandline {
 namespace {
 
 std::vector<const CLI::App*> subcommands(const CLI::App& command) {
-  return command.get_subcommands([](const CLI::App*) { return true; });
+  // Without those that are hidden, which have no group.
+  return command.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); });
 }
 
 // Flags of `command` and those it takes over from the commands around it.
@@ -52,6 +53,19 @@ std::string unknown_command(const CLI::App& command, const std::string& word) {
          (near.empty() ? "" : "; did you mean '" + path_of(command) + " " + near + "'?");
 }
 
+std::string missing_command(const CLI::App& command) {
+  std::string known;
+  for (const CLI::App* sub : subcommands(command)) {
+    known += (known.empty() ? "" : ", ") + sub->get_name();
+  }
+  return "a command is missing after '" + path_of(command) + "': " + known;
+}
+
+bool takes_arguments(const CLI::App& command) {
+  return std::ranges::any_of(command.get_options(),
+                             [](const CLI::Option* option) { return option->get_positional(); });
+}
+
 }  // namespace
 
 std::string explain_unknown(const CLI::App& app, const std::vector<std::string>& words) {
@@ -72,10 +86,11 @@ std::string explain_unknown(const CLI::App& app, const std::vector<std::string>&
     if (known.empty()) continue;  // an argument
     const auto next = std::find_if(known.begin(), known.end(),
                                    [&](const CLI::App* sub) { return sub->check_name(word); });
+    if (next == known.end() && takes_arguments(*at)) continue;
     if (next == known.end()) return unknown_command(*at, word);
     at = *next;
   }
-  return {};
+  return at->get_require_subcommand_min() > 0 ? missing_command(*at) : std::string();
 }
 
-}  // namespace rap::cli
+}  // namespace rap::commandline

@@ -1,0 +1,151 @@
+"""What a person who types sees, from the programs themselves: examples in every help, mistyped words named, one form
+of `version`, and manuals that say the same."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+BIN = pathlib.Path(os.environ["RAP_BIN_DIR"])
+MAN = pathlib.Path(__file__).resolve().parents[3] / "docs/man"
+TOOLS = ("rapctl", "rap-sign", "rap-plugin-check", "rap-node-agent", "rap-control-plane")
+
+
+def run(program, *words, **more):
+    return subprocess.run([BIN / program, *words], capture_output=True, text=True, timeout=20, **more)
+
+
+def commands_in(help_text):
+    """Names under "Subcommands:"; what belongs to one stands deeper than its name."""
+    _, _, rest = help_text.partition("\nSubcommands:\n")
+    out = []
+    for line in rest.splitlines():
+        if not line.startswith(" "):
+            break
+        if match := re.match(r"  ([a-z][a-z-]*)( |$)", line):
+            out.append(match.group(1))
+    return out
+
+
+def walk(program, *words):
+    """(words, help) of a program and of everything below it."""
+    done = run(program, *words, "--help")
+    yield words, done
+    for name in commands_in(done.stdout):
+        yield from walk(program, *words, name)
+
+
+class Help(unittest.TestCase):
+    def test_every_command_has_examples_that_are_of_that_command(self):
+        for program, at_least in zip(TOOLS, (50, 14, 4, 8, 6)):
+            seen = 0
+            for words, done in walk(program):
+                with self.subTest(command=" ".join((program, *words))):
+                    seen += 1
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    _, found, examples = done.stdout.partition("\nExamples:\n")
+                    self.assertTrue(found, "no examples")
+                    self.assertIn(" ".join((program, *words)), examples)
+            self.assertGreaterEqual(seen, at_least, program)
+
+    def test_a_mistyped_command_is_named_with_the_one_that_was_meant(self):
+        for program, wrong, right in (("rapctl", "sesion", "session"), ("rap-sign", "pubish", "publish"),
+                                      ("rap-node-agent", "statsu", "status"), ("rap-control-plane", "srve", "serve"),
+                                      ("rap-tuf-client", "refrsh", "refresh")):
+            with self.subTest(program=program):
+                done = run(program, wrong)
+                self.assertEqual(done.returncode, 1 if program == "rap-tuf-client" else 2)
+                self.assertIn(f"{program}: unknown command '{program} {wrong}'; did you mean '{program} {right}'?",
+                              done.stderr)
+        done = run("rap-plugin-check", "sandbx")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no file 'sandbx'; did you mean the command 'sandbox'?", done.stderr)
+        done = run("rapctl", "session", "list", "--stat", "active")
+        self.assertIn("unknown flag '--stat' of 'rapctl session list'; did you mean '--state'?", done.stderr)
+
+    def test_version_has_one_form(self):
+        for program in TOOLS:
+            with self.subTest(program=program):
+                done = run(program, "version")
+                self.assertEqual((done.returncode, done.stdout), (0, f"{program} {os.environ['RAP_VERSION']}\n"))
+        for program in ("rapctl", "rap-sign", "rap-plugin-check", "rap-node-agent"):
+            self.assertEqual(json.loads(run(program, "version", "-o", "json").stdout),
+                             {"version": os.environ["RAP_VERSION"]}, program)
+
+
+class Manuals(unittest.TestCase):
+    def test_they_are_well_formed_and_name_every_command(self):
+        for program in ("rapctl", "rap-sign", "rap-plugin-check"):
+            with self.subTest(program=program):
+                page = MAN / f"{program}.1"
+                text = page.read_text().replace("\\-", "-")
+                self.assertIn(f'"RAP {os.environ["RAP_VERSION"]}"', text.splitlines()[0])
+                self.assertIn(".SH EXIT STATUS", text)
+                if program != "rapctl":  # it has too many; --help-all shows them
+                    for words, _ in walk(program):
+                        self.assertIn(words[-1] if words else program, text)
+
+
+class Completion(unittest.TestCase):
+    """As bash does it; where there is no login the names are missing and nothing else."""
+
+    def offered(self, *words):
+        with tempfile.TemporaryDirectory() as empty:
+            script = (f'source <("{BIN}/rapctl" completion bash); PATH="{BIN}:$PATH"; COMP_WORDS=("$@");'
+                      'COMP_CWORD=$(($# - 1)); _rapctl; printf "%s\\n" "${COMPREPLY[@]}"')
+            done = subprocess.run(["bash", "-c", script, "bash", "rapctl", *words], capture_output=True, text=True,
+                                  timeout=20, env={"PATH": os.environ["PATH"], "RAP_CONFIG_DIR": empty})
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_commands_flags_and_values_wherever_the_output_is_named(self):
+        self.assertEqual(self.offered("sess"), ["session"])
+        self.assertEqual(self.offered("session", "att"), ["attach"])
+        self.assertEqual(self.offered("-o", "json", "session", "att"), ["attach"])
+        self.assertEqual(self.offered("session", "-o", "json", "att"), ["attach"])
+        self.assertEqual(self.offered("session", "list", "-o", ""), ["json", "table"])
+        self.assertEqual(self.offered("session", "list", "--state", "d"), ["detached"])
+        self.assertEqual(self.offered("membership", "add", "--role", ""), ["admin", "member"])
+        self.assertEqual(self.offered("role", "assign", "ssh"), ["ssh-worker"])
+        self.assertIn("--options", self.offered("resource", "create", "--o"))
+        self.assertNotIn("complete", self.offered("comp"))
+
+    def test_names_need_a_login_and_are_missing_without(self):
+        self.assertEqual(self.offered("resource", "show", ""), [])
+
+    def test_the_scripts_use_no_name_that_a_shell_keeps_for_itself(self):
+        for shell in ("bash", "zsh"):
+            script = run("rapctl", "completion", shell).stdout
+            self.assertIsNone(re.search(r"\blocal\b[^\n]*\b(path|PATH|status|fpath|cdpath|options)\b", script), script)
+        self.assertEqual(subprocess.run(["bash", "-n"], input=run("rapctl", "completion", "bash").stdout,
+                                        text=True).returncode, 0)
+
+
+class ConfigValidate(unittest.TestCase):
+    def test_says_which_files_it_looked_at(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "agent.yaml")
+            done = run("rap-node-agent", "config", "validate", file)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(str(file), done.stderr)
+            file.write_text("node_name: n\n")
+            drop_in = pathlib.Path(folder, "agent.d", "10.yaml")
+            drop_in.parent.mkdir()
+            drop_in.write_text("log_level: warn\n")
+            done = run("rap-node-agent", "config", "validate", file)
+            self.assertEqual((done.returncode, done.stdout), (0, f"valid: {file}\nvalid: {drop_in}\n"))
+            answer = json.loads(run("rap-node-agent", "config", "validate", file, "-o", "json").stdout)
+            self.assertEqual(answer, {"valid": True, "files": [str(file), str(drop_in)], "problems": []})
+
+    @unittest.skipIf(pathlib.Path("/etc/rap").exists(), "this host is a node")
+    def test_without_a_file_it_says_which_one_is_missing(self):
+        done = run("rap-node-agent", "config", "validate")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("/etc/rap/agent.yaml: there is no such file", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
