@@ -11,6 +11,7 @@
 #include "base/net/x509.hpp"
 #include "cli/cli.hpp"
 #include "cli/run_task.hpp"
+#include "cli/session_fate.hpp"
 #include "cli/terminal/client.hpp"
 #include "fabric/client.hpp"
 
@@ -64,7 +65,7 @@ std::string how_to_attach(const std::string& session) {
 }
 
 // What the person is told, after the terminal is theirs again; returns the exit status.
-int report(const std::string& session, const SessionEnd& end) {
+int report(Cli& cli, const std::string& session, const SessionEnd& end) {
   const auto say = [](const std::string& text) {
     std::cerr << "\r\nrapctl: " << printable_lines(text) << "\n";
   };
@@ -79,13 +80,11 @@ int report(const std::string& session, const SessionEnd& end) {
           (end.from.empty() ? "" : " at " + printable(end.from)) +
           "\n  take it back with: rapctl session attach " + session);
       return static_cast<int>(Exit::taken_over);
-    case SessionEnd::How::lost:
-      // The node may have lost the session too; only it knows, and the control plane a little
-      // later.
-      say("the connection to session " + session + " is lost: " + printable(end.detail) +
-          "\n  what became of it: rapctl session show " + session +
-          "\n  if it is detached or active: rapctl session attach " + session);
-      return static_cast<int>(Exit::stream_lost);
+    case SessionEnd::How::lost: {
+      const LastWords last = words_about(session, end.detail, ask_fate(cli.api(), session));
+      say(last.text);
+      return last.status;
+    }
     case SessionEnd::How::refused:
       say("session " + session + ": " + printable(end.detail));
       return static_cast<int>(exit_of(errc_from_name(end.reason)));
@@ -124,10 +123,17 @@ int go(Cli& cli, const std::string& path, json::object body, View view, FirstScr
   try {
     auto stream = run_task(io, fabric::open_session_stream(std::move(options)));
     if (!stream) {
+      // "conflict": it ended before we came, as one does that its plugin would not open.
+      if (stream.error().code == Errc::conflict) {
+        const Fate fate = ask_fate(cli.api(), session);
+        if (fate.known == Fate::Known::failed) {
+          throw Failure(Exit::remote_lost, words_about(session, "", fate).text);
+        }
+      }
       throw Failure(stream.error(), at, "the session may be there: rapctl session show " + session);
     }
     const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view, first));
-    return report(session, end);
+    return report(cli, session, end);
   } catch (const net::NetError& error) {
     throw Failure(error.error(), at, "the session may be there: rapctl session show " + session);
   }

@@ -95,7 +95,8 @@ class PartsFail(EndToEnd):
         session = story.only_session(self.platform)["id"]
         worker = self.session_worker()
         os.kill(worker, 9)
-        terminal.wait(30)
+        self.assertEqual(terminal.wait(30), 253)  # asked, not guessed: it does not go on
+        terminal.expect(f"session {session} failed: ")
         terminal.close()
         wait_until(lambda: story.state_of(self.platform, session) == "failed", 30, "state failed")
         with story.open_session(self.platform) as again:

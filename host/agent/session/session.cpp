@@ -157,9 +157,9 @@ net::Task<Status> Session::attach(json::object attach_request, Fd stream) {
   std::vector<Fd> fds;
   fds.push_back(std::move(stream));
   auto answer = co_await process_.call(attach_request, std::move(fds), kAttachTimeout);
+  // A session that ended meanwhile said why; "the connection is closed" helps nobody.
   if (!answer && ended_ && !report_.detail.empty()) {
-    // Over before anybody came: why is all that they can still be told.
-    co_return fail(answer.error().code, "the session has ended: " + report_.detail);
+    co_return fail(Errc::conflict, "the session has ended: " + report_.detail);
   }
   if (!answer) co_return fail(std::move(answer.error()));
   ++context_.counters.attachments;

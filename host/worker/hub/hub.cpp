@@ -40,7 +40,8 @@ Hub::~Hub() {
 
 Status Hub::add(AttachRequest request) {
   if (over() || state_ == SessionState::closing) {
-    return fail(Errc::conflict, "the session has ended");
+    // A session that could not even be opened is over before its person comes: here they learn why.
+    return fail(Errc::conflict, "the session has ended" + (detail_.empty() ? "" : ": " + detail_));
   }
   if (members_.size() >= kAttachmentsMax) {
     return fail(Errc::exhausted, "16 attachments are the most");

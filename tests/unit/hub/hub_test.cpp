@@ -457,5 +457,22 @@ TEST(Hub, AnAttachmentTheAdapterRefusesChangesNothing) {
   EXPECT_TRUE(rig.eventually([&](Hub&) { return rig.remote.typed == "fine"; }));
 }
 
+TEST(Hub, WhoComesAfterTheEndLearnsWhy) {
+  HubRig rig;
+  rig.on_loop([](Hub& hub) { hub.opened(RAP_E_CONFIG, "open: config: /user: missing"); });
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const Status late = rig.on_loop([&](Hub& hub) {
+    AttachRequest request;
+    request.attach_id = "att_late";
+    request.stream.reset(ends[1]);
+    return hub.add(std::move(request));
+  });
+  close(ends[0]);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::conflict);
+  EXPECT_EQ(late.error().detail, "the session has ended: open: config: /user: missing");
+}
+
 }  // namespace
 }  // namespace rap::test

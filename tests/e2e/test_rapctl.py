@@ -1,0 +1,56 @@
+"""rapctl against a running platform: what it offers at the Tab key, and what it says when a session does not open."""
+
+import secrets
+import subprocess
+import unittest
+
+from tests.e2e.shared import EndToEnd
+
+
+class Completion(EndToEnd):
+    def offered(self, *words):
+        done = subprocess.run([self.platform.bin / "rapctl", "complete", "--", *words], capture_output=True, text=True,
+                              timeout=10, env=self.platform.env())
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.split()
+
+    def test_names_come_from_the_control_plane(self):
+        self.assertIn("demo-ssh", self.offered("session", "open", "--resource", ""))
+        begun = self.offered("-o", "json", "resource", "show", "demo-s")
+        self.assertIn("demo-ssh", begun)
+        self.assertTrue(all(name.startswith("demo-s") for name in begun), begun)
+        self.assertIn(self.platform.node.name, self.offered("role", "assign", "ssh-worker", "--node", ""))
+        self.assertIn("demo", self.offered("cluster", "show", "d"))
+        self.assertTrue(self.offered("membership", "add", ""))  # logins
+
+
+class Words(EndToEnd):
+    def test_sync_says_what_it_found(self):
+        done = self.platform.rapctl("release", "sync")
+        self.assertRegex(done, r"Version Storage lists \d+ releases: 0 new, 0 no longer listed")
+
+    def test_a_role_with_policy_and_configuration(self):
+        slug = "policy-" + secrets.token_hex(3)
+        self.api.post("/v1/organizations", {"name": "Policy", "slug": slug})
+        made = self.platform.rapctl_json("role", "assign", "ssh-worker", "--node", self.platform.node.name,
+                                         "--organization", slug, "--version", "9.9.9", "--policy", '{"product":"plugin.acme.x","version":"1"}', "--config",
+                                         '{"a":1}')
+        self.addCleanup(self.api.delete, f"/v1/role-assignments/{made['id']}")
+        self.assertEqual(made["policy"], {"product": "plugin.acme.x", "version": "9.9.9", "config": {"a": 1}})
+
+    def test_options_that_the_plugin_does_not_take_are_named_by_it(self):
+        demo = self.platform.rapctl_json("resource", "show", "demo-ssh")
+        made = self.api.post(f"/v1/organizations/{demo['organization_id']}/resources", {
+            "name": "odd-options", "protocol": "ssh", "cluster_id": demo["cluster_id"], "target": demo["target"],
+            "secret_ref": demo["secret_ref"], "options": {**demo["options"], "auth": "telepathy"}})
+        self.addCleanup(self.api.delete, f"/v1/resources/{made['id']}")
+        done = subprocess.run([self.platform.bin / "rapctl", "session", "open", "--resource", "odd-options"],
+                              capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
+                              env=self.platform.env())
+        self.assertEqual(done.returncode, 253, done.stderr)
+        self.assertIn("failed", done.stderr)
+        self.assertIn("/auth", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
