@@ -19,7 +19,8 @@ struct CarryGrant {
   std::string lease;
   SystemTime expires_at{};
 };
-// Asks the control plane; `unavailable` and the like: it is asked again later.
+// Asks the control plane; `unavailable` and the like: it is asked again later. Owns what it uses:
+// while what was written last is still delivered it may run after the stream is gone.
 using RenewCarry = std::function<net::Task<Result<CarryGrant>>()>;
 
 enum class SessionProgress {

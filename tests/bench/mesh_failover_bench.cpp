@@ -46,7 +46,8 @@ constexpr milliseconds kPieceEach{4};
 constexpr milliseconds kRest{30};  // between a recovery and the next kill
 constexpr milliseconds kGiveUp{30'000};
 
-// What the processes tell each other, in a mapped file.
+// What the processes tell each other, in memory that they share. Not in a file: whoever writes to a
+// mapped page waits while the disk writes it out, and a slow disk would be taken for a slow mesh.
 struct Board {
   std::atomic<int> ready[kNodes];
   std::atomic<int> open[kNodes];  // streams a node carries
@@ -88,9 +89,9 @@ Task<void> report(test::MeshNode& node, std::atomic<int>& open) {
 // A child: one node, until it is killed.
 int run_node(const std::string& folder, unsigned number) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  Board& board = map_board(folder + "/board");
   const Bytes file = read_file(folder + "/" + std::to_string(number) + ".json", 1 << 20).value();
   const json::object config = parse_json(as_text(file)).value().as_object();
+  Board& board = map_board(text(config, "board"));
   boost::asio::io_context io;
   RealClock clock;
   test::MeshNodeSetup setup;
@@ -128,9 +129,12 @@ class Bench {
  public:
   Bench(std::string program, std::string folder)
       : program_(std::move(program)), folder_(std::move(folder)) {
-    const std::string empty(sizeof(Board), '\0');
-    write_or_throw(folder_ + "/board", empty);
-    board_ = &map_board(folder_ + "/board");
+    shared_.reset(::memfd_create("failover", MFD_CLOEXEC));
+    if (!shared_ || ::ftruncate(shared_.get(), sizeof(Board)) != 0) {
+      throw std::runtime_error("memfd");
+    }
+    board_path_ = fmt::format("/proc/{}/fd/{}", ::getpid(), shared_.get());
+    board_ = &map_board(board_path_);
     json::array mesh;
     for (unsigned i = 0; i < kNodes; ++i) mesh.emplace_back(free_address());
     entry_ = free_address();
@@ -188,6 +192,7 @@ class Bench {
     const test::MeshNodeSetup setup = world_.setup_of(number, roles);
     const net::TlsIdentity service = world_.service_identity();
     json::object out;
+    out["board"] = board_path_;
     out["mesh"] = mesh;
     out["entry"] = entry_;
     out["ca"] = setup.cluster_ca_pem;
@@ -208,6 +213,8 @@ class Bench {
   std::string program_;
   std::string folder_;
   test::MeshWorld world_;
+  Fd shared_;
+  std::string board_path_;
   Board* board_ = nullptr;
   std::string entry_;
   pid_t pids_[kNodes] = {};

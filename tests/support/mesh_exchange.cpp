@@ -18,6 +18,7 @@ constexpr std::size_t kPieceBytes = 4096;
 struct Sending {
   explicit Sending(const net::asio::any_io_executor& executor) : done(executor) {}
   std::size_t sent = 0;
+  bool enough = false;
   Sha256 hash;
   net::Event done;
 };
@@ -25,7 +26,7 @@ struct Sending {
 Task<void> send(net::ByteStream& stream, std::size_t bytes, std::shared_ptr<Sending> out) {
   std::mt19937_64 random(bytes);
   Bytes piece(kPieceBytes);
-  while (out->sent < bytes) {
+  while (out->sent < bytes && !out->enough) {
     for (std::uint8_t& byte : piece) byte = static_cast<std::uint8_t>(random());
     std::copy(kPlaintextMark.begin(), kPlaintextMark.end(), piece.begin() + 100);
     const ByteView part = ByteView(piece).first(std::min(bytes - out->sent, piece.size()));
@@ -39,8 +40,7 @@ Task<void> send(net::ByteStream& stream, std::size_t bytes, std::shared_ptr<Send
 
 }  // namespace
 
-Task<Exchange> exchange(net::ByteStream& stream, std::size_t bytes,
-                        std::function<void(std::size_t)> progress) {
+Task<Exchange> exchange(net::ByteStream& stream, std::size_t bytes, OnProgress progress) {
   auto executor = co_await net::asio::this_coro::executor;
   auto sending = std::make_shared<Sending>(executor);
   net::TaskGroup tasks(executor);
@@ -53,7 +53,7 @@ Task<Exchange> exchange(net::ByteStream& stream, std::size_t bytes,
     if (n == 0) break;
     received.update(ByteView(buffer).first(n));
     out.received += n;
-    if (progress) progress(out.received);
+    if (progress && progress(out.received) == Then::enough) sending->enough = true;
   }
   co_await sending->done.wait();
   out.sent = sending->sent;

@@ -17,9 +17,12 @@ struct Exchange {
   bool same = false;  // the hashes of what was sent and of what came back, and their lengths
 };
 
-// Sends `bytes` and reads until the other end has ended. `progress` is called with what has come
-// back so far; it may be empty.
-net::Task<Exchange> exchange(net::ByteStream& stream, std::size_t bytes,
-                             std::function<void(std::size_t)> progress);
+// Called with what has come back so far.
+enum class Then { go_on, enough };
+using OnProgress = std::function<Then(std::size_t received)>;
+
+// Sends `bytes`, or until `progress`, which may be empty, says that it is enough; reads until the
+// other end has ended.
+net::Task<Exchange> exchange(net::ByteStream& stream, std::size_t bytes, OnProgress progress);
 
 }  // namespace rap::test

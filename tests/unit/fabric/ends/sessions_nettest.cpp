@@ -202,6 +202,36 @@ TEST_F(SessionsTest, WhoOnlyOpensTakesNotAllPlaces) {
   EXPECT_TRUE(open(world.session()));
 }
 
+TEST_F(SessionsTest, GarbageInsideEndsThatTransportAlone) {
+  auto stream = open(world.session());
+  ASSERT_TRUE(stream);
+  for (const std::string& garbage :
+       {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(20'000, '\x16'), std::string(1, '\0')}) {
+    ConnectAnswer answer = ask(request());
+    ASSERT_EQ(answer.status, 200u);
+    const auto send_and_wait = [](net::ByteStream& to, const std::string& text) -> Task<void> {
+      co_await to.write_all(as_bytes(text));
+      co_await to.shutdown();
+      Bytes buffer(4096);
+      try {
+        for (;;) {
+          const std::size_t n = co_await to.read_some(buffer);
+          if (n == 0) co_return;
+        }
+      } catch (const net::NetError&) {
+      }
+    };
+    test::run_task(world.io, send_and_wait(*answer.stream, garbage));
+  }
+  const auto counts = end().counts();
+  std::uint64_t refused = 0;
+  for (const auto& [reason, count] : counts.refused) refused += count;
+  EXPECT_EQ(refused, 3u);
+  EXPECT_EQ(counts.pending, 0u);
+  const auto done = test::run_task(world.io, test::exchange(*stream, 10'000, {}));
+  EXPECT_TRUE(done.same);
+}
+
 TEST_F(SessionsTest, NobodyResumesAnothersStream) {
   auto stream = open(world.session());
   ASSERT_TRUE(stream);
