@@ -11,8 +11,9 @@ namespace rap::ipc {
 // A long message costs the reader as much as several short ones.
 inline constexpr std::size_t kBytesPerMessage = std::size_t{4} << 10;
 
-// What a request of ours brings in its train is not the process's doing: its answer, and of an attach
-// the events of who came, who was taken over from, the two states, and of the same one leaving.
+// What a request of ours brings in its train is not the process's doing: its answer, and of an
+// attach the events of who came, who was taken over from, the two states, and of the same one
+// leaving.
 inline constexpr double kMessagesPerRequest = 8;
 
 struct MessageRate {

@@ -25,7 +25,7 @@ class PartsFail(EndToEnd):
             self.assertNotEqual(self.api.raw("GET", "/readyz")[0], 200)
             self.platform.postgres.start()
             wait_until(lambda: self.api.raw("GET", "/readyz")[0] == 200, 30, "ready again")
-            self.assertIn(self.api.get(f"/v1/sessions/{session}")["state"], ("active", "detached"))
+            story.wait_state(self.platform, session, "active", 30)  # the node may have to tell it again
             self.still_the_same(terminal, pid)
         verdict = self.api.get(f"/v1/clusters/{self.platform.cluster_id}/audit-events/verify")
         self.assertTrue(verdict["valid"], verdict)

@@ -32,9 +32,9 @@ class Words(EndToEnd):
     def test_a_role_with_policy_and_configuration(self):
         slug = "policy-" + secrets.token_hex(3)
         self.api.post("/v1/organizations", {"name": "Policy", "slug": slug})
-        made = self.platform.rapctl_json("role", "assign", "ssh-worker", "--node", self.platform.node.name,
-                                         "--organization", slug, "--version", "9.9.9", "--policy", '{"product":"plugin.acme.x","version":"1"}', "--config",
-                                         '{"a":1}')
+        made = self.platform.rapctl_json("role", "assign", "ssh-worker", "--cluster", self.platform.cluster_id,
+                                         "--node", self.platform.node.name, "--organization", slug, "--version", "9.9.9",
+                                         "--policy", '{"product":"plugin.acme.x","version":"1"}', "--config", '{"a":1}')
         self.addCleanup(self.api.delete, f"/v1/role-assignments/{made['id']}")
         self.assertEqual(made["policy"], {"product": "plugin.acme.x", "version": "9.9.9", "config": {"a": 1}})
 

@@ -20,6 +20,10 @@ class TerminalStory(EndToEnd):
         pane.wait_for(r"^pid=\d+$")
         return int(re.findall(r"^pid=(\d+)$", pane.screen(), re.M)[-1])
 
+    def wait_size(self, pane, size):
+        pane.line(f"clear; until [ \"$(stty size)\" = '{size}' ]; do sleep 0.1; done; echo the size is $(stty size)")
+        pane.wait_for(f"^the size is {size}$")
+
     def test_two_terminals(self):
         one = self.tmux.terminal("one")
         two = self.tmux.terminal("two", cols=100, rows=30)
@@ -32,9 +36,7 @@ class TerminalStory(EndToEnd):
         one.line("clear; stty size")
         one.wait_for(r"^24 80$")
         one.resize(90, 28)
-        time.sleep(0.5)
-        one.line("clear; stty size")
-        one.wait_for(r"^28 90$")
+        self.wait_size(one, "28 90")
         one.line("clear; echo 'Grüße 世界 🚀' | rev | rev")
         one.wait_for(r"^Grüße 世界 🚀$")
         one.line("sleep 300")
@@ -54,8 +56,7 @@ class TerminalStory(EndToEnd):
         one.wait_for(r"local\$")
         two.key("Enter")
         self.assertEqual(self.remote_pid(two), pid)
-        two.line("clear; stty size")
-        two.wait_for(r"^30 100$")
+        self.wait_size(two, "30 100")
 
         # kill -9 of the agent in the middle; typing goes on while it is away and after it came back.
         self.platform.node.process.kill9()
@@ -91,7 +92,7 @@ class TerminalStory(EndToEnd):
         two.type("~d")
         two.wait_for(r"local\$")
         story.wait_state(self.platform, session, "detached")
-        two.line("clear; rapctl session list")
+        two.line("clear; rapctl session list --limit 3")
         two.wait_for(rf"{session}.*detached|detached.*{session}")
         two.line(f"clear; rapctl session attach {session}")
         two.wait_for(r"still-mine=2")
