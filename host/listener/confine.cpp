@@ -20,10 +20,6 @@ namespace {
 using sandbox::LayerState;
 using sandbox::Report;
 
-// Directories and not files: a rule is of an inode, and these files are replaced by new ones.
-constexpr const char* kResolverPaths[] = {"/etc", "/run/systemd/resolve", "/run/NetworkManager",
-                                          "/run/resolvconf"};
-
 Status leave_root(Report& report) {
   if (::geteuid() != 0) {
     report.set("user", LayerState::absent, "not started as root");
@@ -54,7 +50,8 @@ Status leave_root(Report& report) {
 void restrict_files(Report& report) {
   sandbox::LandlockRules rules;
   rules.readable = sandbox::library_paths();
-  rules.readable.insert(rules.readable.end(), std::begin(kResolverPaths), std::end(kResolverPaths));
+  const auto resolver = sandbox::resolver_paths();
+  rules.readable.insert(rules.readable.end(), resolver.begin(), resolver.end());
   rules.tcp = sandbox::LandlockTcp::allowed;
   const auto abi = sandbox::landlock_restrict(rules);
   if (abi) return report.set("landlock", LayerState::active, "ABI " + std::to_string(*abi));

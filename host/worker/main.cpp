@@ -20,28 +20,51 @@ constexpr int kPlugin = 4;
 constexpr int kLog = 5;
 constexpr int kState = 6;
 
+struct Arguments {
+  std::string instance;
+  bool state = false;
+  rap::sandbox::Network network = rap::sandbox::Network::none;
+};
+
 int usage(int code) {
   std::puts(
-      "usage: rap-worker --instance NAME [--state-directory]\n"
+      "usage: rap-worker --instance NAME [--network] [--state-directory]\n"
       "       (started by rap-node-agent, with descriptors 3, 4, 5, and 6 for the directory)\n"
       "       rap-worker --version");
   return code;
 }
 
-int run(const std::string& instance, bool with_state) {
+// False for what usage() does not show.
+bool parse(int argc, char** argv, Arguments& out) {
+  if (argc < 3 || std::strcmp(argv[1], "--instance") != 0) return false;
+  out.instance = argv[2];
+  for (int i = 3; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--network") == 0) {
+      out.network = rap::sandbox::Network::client;
+    } else if (std::strcmp(argv[i], "--state-directory") == 0) {
+      out.state = true;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+int run(const Arguments& arguments) {
   using namespace rap;
   if (dup2(kLog, STDOUT_FILENO) >= 0 && dup2(kLog, STDERR_FILENO) >= 0) close(kLog);
   // Writing to an agent that is gone is an error to handle, not a reason to die.
   signal(SIGPIPE, SIG_IGN);
-  auto entered = sandbox::enter(
-      {.keep_fds = {kListening, kPlugin}, .state_directory = with_state ? kState : -1});
+  auto entered = sandbox::enter({.keep_fds = {kListening, kPlugin},
+                                 .state_directory = arguments.state ? kState : -1,
+                                 .network = arguments.network});
   if (!entered) {
     log::error("sandbox", {{"detail", entered.error().text()}});
     return worker::kExitSandbox;
   }
   prctl(PR_SET_NAME, "rap-zygote", 0, 0, 0);
   worker::ZygoteStart start;
-  start.instance = instance;
+  start.instance = arguments.instance;
   start.listening.reset(kListening);
   start.plugin.reset(kPlugin);
   start.sandbox = *std::move(entered);
@@ -60,10 +83,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (argc == 2 && std::strcmp(argv[1], "--help") == 0) return usage(0);
-  const bool with_state = argc == 4 && std::strcmp(argv[3], "--state-directory") == 0;
-  if ((argc != 3 && !with_state) || std::strcmp(argv[1], "--instance") != 0) return usage(2);
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) return usage(2);
   try {
-    return run(argv[2], with_state);
+    return run(arguments);
   } catch (const std::exception& fault) {
     rap::log::error("worker ends by a fault", {{"detail", fault.what()}});
     return 1;

@@ -54,6 +54,14 @@ Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter,
   return out;
 }
 
+// The agent decided before the manifest came; the two must have meant the same.
+Status check_profile(const loader::AdapterFacts& adapter, sandbox::Network network) {
+  const char* const given = network == sandbox::Network::client ? "net.client" : "net.none";
+  if (adapter.profile == given) return {};
+  return fail(Errc::forbidden,
+              adapter.id + " asks for " + adapter.profile + ", and this process is " + given);
+}
+
 // The schema stands in the library, so nobody can check before it is mapped; no code of the plugin
 // but its constructors has run then.
 Status check_config(const LoadRequest& request, const std::string& schema) {
@@ -98,7 +106,7 @@ Result<LoadRequest> parse_load(const json::object& body) {
 }
 
 Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& report,
-                    int state_directory) {
+                    const sandbox::Kept& kept) {
   auto manifest = loader::parse_plugin_manifest(request.manifest);
   if (!manifest) return fail(manifest.error(), "manifest");
   auto sealed = loader::adopt_sealed(std::move(memfd));
@@ -114,9 +122,12 @@ Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& repor
   if (!adapter) return fail(adapter.error());
   auto grants = grants_for(*adapter, request.grants);
   if (!grants) return fail(grants.error());
+  if (auto fits = check_profile(*adapter, kept.network); !fits) return fail(fits.error());
+  if (request.mode == Mode::session && kept.network != sandbox::Network::none) {
+    return fail(Errc::forbidden, "net.client is for workloads");
+  }
 
-  if (auto closed = sandbox::stage_one(report, state_directory); !closed)
-    return fail(closed.error());
+  if (auto closed = sandbox::stage_one(report, kept); !closed) return fail(closed.error());
   auto library = loader::load_plugin(std::move(sealed->fd));
   if (!library) return fail(library.error());
   if (auto same = loader::match_adapters(*manifest, library->adapters); !same) {

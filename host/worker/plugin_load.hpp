@@ -40,9 +40,10 @@ struct Loaded {
 // warms it up. Fails with `mismatch`, `forbidden` (it needs what was not granted), `invalid` (the
 // configuration; the detail has pointer and reason), or what the loader says. After a failure the
 // process must end: code of the plugin may be mapped.
-// `state_directory`: a descriptor that stays usable, or -1.
+// `kept`: what the box leaves open; its network must be the one that the adapter's profile asks
+// for, no more and no less (`forbidden`).
 Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& report,
-                    int state_directory);
+                    const sandbox::Kept& kept);
 
 // `options` of a session against the "session" part of an adapter's schema, which is its
 // #/$defs/session; a schema without that part takes any object. Fails with `invalid`: pointer and

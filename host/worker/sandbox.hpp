@@ -41,11 +41,25 @@ class Report {
   std::vector<Layer> layers_;
 };
 
+// Which network is inside. A plugin's profile asks for it; only the agent gives it.
+enum class Network {
+  none,    // "net.none": no address, no interface that is up
+  client,  // "net.client": the host's; TCP connections and questions to resolvers go out, nobody
+           // binds or listens
+};
+
+// What stays usable when the rest is closed.
+struct Kept {
+  int state_directory = -1;  // a directory descriptor, or -1
+  Network network = Network::none;
+};
+
 struct Options {
   // Kept besides 0, 1, 2; every other descriptor is closed.
   std::vector<int> keep_fds;
   // A directory of the host that stays usable inside, or -1. Closed by enter().
   int state_directory = -1;
+  Network network = Network::none;
   // A debug policy keeps the process traceable and its core file. Never the default.
   bool debuggable = false;
 };
@@ -59,6 +73,9 @@ struct Entered {
   // without Options::state_directory, and where there is no mount namespace: a descriptor of the
   // host's tree would be a way out.
   Fd state_directory;
+  Network network = Network::none;
+
+  Kept kept() const { return {state_directory.get(), network}; }
 };
 
 inline constexpr uid_t kNobody = 65534;
@@ -75,19 +92,19 @@ Result<Entered> enter(const Options& options);
 
 // Stage 1, before code of the plugin is mapped: Landlock down to reading libraries, and the first
 // seccomp filter. fork() is still allowed. Fails when the filter cannot be installed: seccomp is
-// not optional. `state_directory` as for StageTwo: what stage one takes no later stage gives back.
-Status stage_one(Report& report, int state_directory = -1);
+// not optional. `kept` as for StageTwo: what stage one takes no later stage gives back.
+Status stage_one(Report& report, const Kept& kept = {});
 
 // Stage 2, prepared where it costs little and applied where it counts (in a forked child), because
 // compiling a filter takes longer than a fork.
 class StageTwo {
  public:
-  // `state_directory`: a directory descriptor that stays usable, or -1.
-  static Result<StageTwo> prepare(int state_directory = -1);
+  static Result<StageTwo> prepare(const Kept& kept = {});
 
   // No new executable mapping, no memfd, no fork, no socket, connect or bind, signals to this
   // process only, no file at all but below the state directory. Needs no memory allocation and no
-  // file, so it works in a forked child. Fails when the filter cannot be installed.
+  // file, so it works in a forked child. Fails when the filter cannot be installed. With
+  // Network::client: sockets of TCP and UDP, and connect; and resolver_paths() can be read.
   Status apply(Report& report) const;
 
  private:
@@ -97,7 +114,7 @@ class StageTwo {
     std::uint32_t k;
   };
   std::vector<Instruction> filter_;
-  int state_directory_ = -1;
+  Kept kept_;
 };
 
 }  // namespace rap::sandbox

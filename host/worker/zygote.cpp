@@ -99,10 +99,10 @@ class Zygote {
     const Fd& state = start_.sandbox.state_directory;
     // A need for it is then a need that was not granted.
     if (!state) std::erase(request_->grants, RAP_HOST_STATE_DIR);
-    auto two = sandbox::StageTwo::prepare(state.get());
-    Result<Loaded> loaded =
-        two ? load(*request_, std::move(start_.plugin), start_.sandbox.report, state.get())
-            : Result<Loaded>(fail(two.error()));
+    auto two = sandbox::StageTwo::prepare(start_.sandbox.kept());
+    Result<Loaded> loaded = two ? load(*request_, std::move(start_.plugin), start_.sandbox.report,
+                                       start_.sandbox.kept())
+                                : Result<Loaded>(fail(two.error()));
     if (!loaded) return give_up(id, loaded.error());
     stage_two_ = *std::move(two);
     loaded_ = *std::move(loaded);

@@ -81,7 +81,8 @@ Status Process::started(Fd pidfd) {
 }
 
 Status Process::start(LogCapture& logs, const std::filesystem::path& program,
-                      std::vector<std::pair<int, int>> extra, const std::string& flag) {
+                      std::vector<std::pair<int, int>> extra,
+                      const std::vector<std::string>& flags) {
   auto listening = prepare();
   if (!listening) return fail(std::move(listening.error()));
   auto log = logs.open({record_.name, record_.product, record_.organization});
@@ -92,7 +93,7 @@ Status Process::start(LogCapture& logs, const std::filesystem::path& program,
   SpawnRequest request;
   request.program = program;
   request.arguments = {"--instance", record_.name};
-  if (!flag.empty()) request.arguments.push_back(flag);
+  request.arguments.insert(request.arguments.end(), flags.begin(), flags.end());
   request.descriptors = std::move(extra);
   request.descriptors.emplace_back(3, listening->get());
   request.descriptors.emplace_back(5, log->get());

@@ -33,10 +33,10 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
-  // Socket, record, process. `extra` are descriptors beside 3 (socket) and 5 (log); `flag`, when it
-  // is not empty, goes to the program.
+  // Socket, record, process. `extra` are descriptors beside 3 (socket) and 5 (log); `flags` go to
+  // the program.
   Status start(LogCapture& logs, const std::filesystem::path& program,
-               std::vector<std::pair<int, int>> extra, const std::string& flag = {});
+               std::vector<std::pair<int, int>> extra, const std::vector<std::string>& flags = {});
   // For a process that another one forks: binds its socket and writes its record. The descriptor
   // goes to the new process.
   Result<Fd> prepare();

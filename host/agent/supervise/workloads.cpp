@@ -23,6 +23,7 @@ Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
     if (std::find(adapter.roles.begin(), adapter.roles.end(), role.role) == adapter.roles.end()) {
       continue;
     }
+    if (auto allowed = profile_for(adapter, role.role); !allowed) return fail(allowed.error());
     if (auto grants = grants_for(adapter); !grants) return fail(std::move(grants.error()));
     ZygoteSpec out;
     out.release = release;

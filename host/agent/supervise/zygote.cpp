@@ -33,6 +33,10 @@ constexpr std::string_view kOffered[] = {"rap.host.log/1",     "rap.host.config/
 constexpr std::string_view kOfferedToSessions[] = {"rap.host.secret/1", "rap.host.session/1"};
 constexpr std::string_view kOfferedToWorkloads[] = {"rap.host.snapshot/1", "rap.host.state-dir/1"};
 
+constexpr std::string_view kNetNone = "net.none", kNetClient = "net.client";
+// The mesh's: whoever fills another role gets streams from it, and no network.
+constexpr std::string_view kNetworkRoles[] = {"core-mesh", "relay-node", "entry-node"};
+
 template <typename List>
 bool contains(const List& list, std::string_view word) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
@@ -86,6 +90,23 @@ Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter)
     if (offered(adapter, want)) out.push_back(want);
   }
   return out;
+}
+
+Status profile_for(const loader::AdapterFacts& adapter, std::string_view role) {
+  if (adapter.profile == kNetNone) return {};
+  if (adapter.profile != kNetClient) {
+    return fail(Errc::unsupported, adapter.id + " asks for the sandbox profile " + adapter.profile +
+                                       ", which this agent has not");
+  }
+  if (!contains(kNetworkRoles, role)) {
+    return fail(Errc::forbidden, adapter.id +
+                                     " asks for the sandbox profile net.client, which the role " +
+                                     std::string(role) + " does not get");
+  }
+  if (is_session_adapter(adapter)) {
+    return fail(Errc::forbidden, adapter.id + " has sessions; net.client is for workloads");
+  }
+  return {};
 }
 
 Zygote::Zygote(Context& context, LogCapture& logs, ZygoteSpec spec, Hooks hooks)
@@ -235,16 +256,17 @@ net::Task<Status> Zygote::launch() {
   const int artifact = sealed->fd.get();
   std::vector<std::pair<int, int>> extra{{4, artifact}};
   Fd state;
-  std::string flag;
+  std::vector<std::string> flags;
+  if (spec_.adapter.profile == kNetClient) flags.emplace_back("--network");
   if (spec_.workload() && spec_.asks_for("rap.host.state-dir/1")) {
     auto directory =
         open_workload_directory(context_.state, spec_.assignment_id, spec_.organization);
     if (!directory) co_return fail(std::move(directory.error()));
     state = std::move(*directory);
     extra.emplace_back(6, state.get());
-    flag = "--state-directory";
+    flags.emplace_back("--state-directory");
   }
-  Status started = process_->start(logs_, context_.config.worker_path, std::move(extra), flag);
+  Status started = process_->start(logs_, context_.config.worker_path, std::move(extra), flags);
   if (!started) {
     process_.reset();
     co_return started;

@@ -151,6 +151,9 @@ std::string instance_name(const ZygoteSpec& spec);
 
 // What a worker may be given; a plugin that needs something else cannot run here.
 Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter);
+// May an adapter that fills `role` have the sandbox profile that it asks for? net.client is for the
+// roles of the mesh. Pure.
+Status profile_for(const loader::AdapterFacts& adapter, std::string_view role);
 bool is_session_adapter(const loader::AdapterFacts& adapter);
 
 }  // namespace rap::agent

@@ -57,7 +57,8 @@ int flags_of(const Plan& plan) {
   int flags = 0;
   if (plan.user) flags |= CLONE_NEWUSER;
   if (plan.root) flags |= CLONE_NEWNS | CLONE_NEWPID;
-  if (plan.empty) flags |= CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  if (plan.empty) flags |= CLONE_NEWIPC | CLONE_NEWUTS;
+  if (plan.empty && !plan.host_network) flags |= CLONE_NEWNET;
   return flags;
 }
 

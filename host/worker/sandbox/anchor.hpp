@@ -12,7 +12,8 @@ namespace rap::sandbox {
 struct Plan {
   bool user = false;
   bool root = false;   // mount and pid: they go together, /proc must be that of the pid namespace
-  bool empty = false;  // network, IPC, UTS
+  bool empty = false;  // network (unless it stays), IPC, UTS
+  bool host_network = false;
 };
 
 // The inner process's line to the anchor during setup.

@@ -86,6 +86,7 @@ Result<int> landlock_restrict(const LandlockRules& rules) {
   const int abi = landlock_abi();
   if (abi == 0) return fail(Errc::unsupported, "the kernel has no Landlock");
   RulesetAttr attr = attr_for(abi);
+  if (rules.tcp == LandlockTcp::connect) attr.handled_access_net &= kNetBindTcp;
   if (rules.tcp == LandlockTcp::allowed) attr.handled_access_net = 0;
   const Fd ruleset(
       static_cast<int>(syscall(SYS_landlock_create_ruleset, &attr, attr_size(abi), 0)));

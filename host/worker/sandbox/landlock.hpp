@@ -12,7 +12,7 @@ namespace rap::sandbox {
 // 0: this kernel has no Landlock.
 int landlock_abi();
 
-enum class LandlockTcp { denied, allowed };
+enum class LandlockTcp { denied, connect, allowed };
 
 struct LandlockRules {
   std::vector<std::string> readable = {};  // read, list, map executable; missing ones are skipped
@@ -20,8 +20,8 @@ struct LandlockRules {
   LandlockTcp tcp = LandlockTcp::denied;
 };
 
-// Denies every file-system right the kernel knows outside `rules`, TCP unless allowed (ABI 4), and
-// signals and abstract sockets across the boundary (ABI 6). Returns the ABI used. Needs
+// Denies every file-system right the kernel knows outside `rules`, TCP as far as not allowed (ABI
+// 4), and signals and abstract sockets across the boundary (ABI 6). Returns the ABI used. Needs
 // no_new_privs. `unsupported` where the kernel has none.
 Result<int> landlock_restrict(const LandlockRules& rules);
 

@@ -38,6 +38,8 @@ constexpr Limit kLimits[] = {
     {RLIMIT_SIGPENDING, 256},
     {RLIMIT_MSGQUEUE, 0},
 };
+// The streams of an entry, 8,192, may each be a descriptor; as many again for connections.
+constexpr rlim_t kNetworkFiles = 16'384;
 // A runaway decoder ends itself and not the machine.
 constexpr rlim_t kAddressSpace = rlim_t{4} << 30;
 
@@ -76,11 +78,14 @@ void drop_capabilities(Report& report) {
   report.set("capabilities", LayerState::active, bounded ? "" : "bounding set left as it was");
 }
 
-void set_resource_limits(Report& report, bool debuggable) {
+void set_resource_limits(Report& report, const Options& options) {
   bool all = true;
-  for (const Limit& limit : kLimits) all = set_limit(limit.resource, limit.value) && all;
+  for (const Limit& limit : kLimits) {
+    const bool files = limit.resource == RLIMIT_NOFILE && options.network == Network::client;
+    all = set_limit(limit.resource, files ? kNetworkFiles : limit.value) && all;
+  }
   if (!kSanitized) all = set_limit(RLIMIT_AS, kAddressSpace) && all;
-  if (!debuggable) all = set_limit(RLIMIT_CORE, 0) && all;
+  if (!options.debuggable) all = set_limit(RLIMIT_CORE, 0) && all;
   report.set("rlimits", all ? LayerState::active : LayerState::failed,
              kSanitized ? "no address space limit under a sanitizer" : "");
 }

@@ -11,7 +11,7 @@ namespace rap::sandbox {
 Status set_no_new_privs(Report& report);
 // Bounding set, ambient set, then all of them.
 void drop_capabilities(Report& report);
-void set_resource_limits(Report& report, bool debuggable);
+void set_resource_limits(Report& report, const Options& options);
 void set_not_dumpable(Report& report, bool debuggable);
 void close_other_descriptors(Report& report, std::vector<int> keep);
 void clear_environment(Report& report);

@@ -113,13 +113,17 @@ std::vector<std::string> library_paths() {
   return {"/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"};
 }
 
+std::vector<std::string> resolver_paths() {
+  return {"/etc", "/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf"};
+}
+
 Result<Fd> detach_working_directory() {
   Fd tree(static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, ".", kCloneTree | O_CLOEXEC)));
   if (!tree) return fail(error_of("state directory: open_tree"));
   return tree;
 }
 
-Status build_root(const Fd& state) {
+Status build_root(const Fd& state, Network network) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return fail(error_of("private mounts"));
   }
@@ -128,7 +132,13 @@ Status build_root(const Fd& state) {
   if (mount("rap", kStage, "tmpfs", flags, "size=64k,mode=0755") != 0) {
     return fail(error_of("tmpfs"));
   }
-  for (const std::string& path : library_paths()) {
+  std::vector<std::string> paths = library_paths();
+  if (network == Network::client) {
+    std::erase(paths, "/etc/ld.so.cache");  // comes with /etc
+    const auto more = resolver_paths();
+    paths.insert(paths.end(), more.begin(), more.end());
+  }
+  for (const std::string& path : paths) {
     std::error_code ignored;
     const bool link = std::filesystem::is_symlink(path, ignored);
     if (!link && !std::filesystem::exists(path, ignored)) continue;

@@ -27,6 +27,12 @@ std::vector<Plan> plans() {
   return out;
 }
 
+void report_network(Report& report, bool narrow) {
+  report.set("network", narrow ? LayerState::active : LayerState::absent,
+             narrow ? "the host's: TCP and UDP go out, no bind or listen"
+                    : "the host's: not narrowed before stage two");
+}
+
 void report_plan(Report& report, const Plan& plan, const std::string& why) {
   const auto line = [&](const char* layer, bool active) {
     report.set(layer, active ? LayerState::active : LayerState::absent, active ? "" : why);
@@ -34,7 +40,11 @@ void report_plan(Report& report, const Plan& plan, const std::string& why) {
   line("userns", plan.user);
   line("mountns", plan.root);
   line("pidns", plan.root);
-  line("netns", plan.empty);
+  if (plan.host_network) {
+    report_network(report, false);
+  } else {
+    line("netns", plan.empty);
+  }
   line("ipcns", plan.empty);
   line("utsns", plan.empty);
 }
@@ -60,7 +70,7 @@ Result<Entered> set_up_inner(Gate gate, const Plan& plan, const std::string& why
   // capabilities stay. Outside afterwards, because there they go.
   if (plan.user) become_nobody();
   if (plan.root) {
-    if (auto root = build_root(state); !root) gate.failed(root.error().detail);
+    if (auto root = build_root(state, options.network); !root) gate.failed(root.error().detail);
   }
   if (plan.empty) (void)!sethostname("worker", 6);
   if (!plan.user && privileged) become_nobody();
@@ -71,6 +81,7 @@ Result<Entered> set_up_inner(Gate gate, const Plan& plan, const std::string& why
     entered.state_directory.reset(open(kStatePath, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     state.reset();
   }
+  entered.network = options.network;
   entered.starter_uid = plan.user ? kNobody : starter;
   Report& report = entered.report;
   report_plan(report, plan, why);
@@ -81,7 +92,7 @@ Result<Entered> set_up_inner(Gate gate, const Plan& plan, const std::string& why
   if (entered.state_directory) keep.push_back(entered.state_directory.get());
   close_other_descriptors(report, keep);
   clear_environment(report);
-  set_resource_limits(report, options.debuggable);
+  set_resource_limits(report, options);
   gate.ready();
   // After gate.ready(): changing the user has made us undumpable already, a debug policy undoes it.
   set_not_dumpable(report, options.debuggable);
@@ -128,7 +139,8 @@ Result<Entered> enter(const Options& options) {
     close(options.state_directory);
   }
   std::string why;
-  for (const Plan& plan : plans()) {
+  for (Plan plan : plans()) {
+    plan.host_network = options.network == Network::client;
     auto gate = start_inner(plan);
     if (gate) return set_up_inner(*std::move(gate), plan, why, options, starter);
     if (why.empty()) why = gate.error().detail;
@@ -136,9 +148,25 @@ Result<Entered> enter(const Options& options) {
   return fail(Errc::unsupported, "no process could be started: " + why);
 }
 
-Status stage_one(Report& report, int state_directory) {
-  auto abi =
-      landlock_restrict({.readable = library_paths(), .writable_directory = state_directory});
+namespace {
+
+LandlockRules rules_for(const Kept& kept) {
+  LandlockRules rules;
+  rules.writable_directory = kept.state_directory;
+  if (kept.network == Network::client) {
+    rules.readable = resolver_paths();
+    rules.tcp = LandlockTcp::connect;
+  }
+  return rules;
+}
+
+}  // namespace
+
+Status stage_one(Report& report, const Kept& kept) {
+  LandlockRules rules = rules_for(kept);
+  const auto libraries = library_paths();
+  rules.readable.insert(rules.readable.end(), libraries.begin(), libraries.end());
+  auto abi = landlock_restrict(rules);
   if (abi) {
     report.set("landlock", LayerState::active, "ABI " + std::to_string(*abi));
   } else {
@@ -146,7 +174,7 @@ Status stage_one(Report& report, int state_directory) {
                abi.error().code == Errc::unsupported ? LayerState::absent : LayerState::failed,
                abi.error().detail);
   }
-  auto filter = filter_one();
+  auto filter = filter_one(kept.network);
   if (!filter) return fail(filter.error());
   auto installed = install_filter(filter->data(), filter->size());
   report.set("seccomp", installed ? LayerState::active : LayerState::failed,
@@ -154,11 +182,11 @@ Status stage_one(Report& report, int state_directory) {
   return installed;
 }
 
-Result<StageTwo> StageTwo::prepare(int state_directory) {
-  auto filter = filter_two();
+Result<StageTwo> StageTwo::prepare(const Kept& kept) {
+  auto filter = filter_two(kept.network);
   if (!filter) return fail(filter.error());
   StageTwo out;
-  out.state_directory_ = state_directory;
+  out.kept_ = kept;
   static_assert(sizeof(Instruction) == sizeof(sock_filter));
   out.filter_.resize(filter->size());
   std::memcpy(static_cast<void*>(out.filter_.data()), filter->data(),
@@ -168,7 +196,7 @@ Result<StageTwo> StageTwo::prepare(int state_directory) {
 
 Status StageTwo::apply(Report& report) const {
   if (report.state("landlock") == LayerState::active) {
-    auto abi = landlock_restrict({.writable_directory = state_directory_});
+    auto abi = landlock_restrict(rules_for(kept_));
     if (!abi) report.set("landlock", LayerState::failed, "stage two: " + abi.error().detail);
   }
   sock_filter filter[4096];
@@ -181,6 +209,7 @@ Status StageTwo::apply(Report& report) const {
   auto installed = install_filter(filter, filter_.size());
   report.set("seccomp", installed ? LayerState::active : LayerState::failed,
              installed ? "stage two" : installed.error().detail);
+  if (installed && kept_.network == Network::client) report_network(report, true);
   return installed;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -12,9 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <span>
 
 #include "base/file.hpp"
 
@@ -46,8 +49,14 @@ constexpr const char* kDeniedOne[] = {
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
     "setfsgid", "capset", "personality"};
 
-// Denied with those above where no socket is needed.
+// Denied with those above where no socket is needed, and where sockets only go out.
 constexpr const char* kSocketsTwo[] = {"socket", "connect", "bind", "listen"};
+constexpr const char* kServersTwo[] = {"bind", "listen"};
+
+// Families of socket() for a process that has the network. getaddrinfo asks over netlink which
+// addresses this host has, and assumes all kinds where it may not.
+constexpr int kNetworkFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+constexpr int kClientFamilies[] = {AF_INET, AF_INET6};
 
 // Their first argument is the process, 0 for oneself: allowed for oneself only.
 constexpr const char* kSelfOnlyTwo[] = {"prlimit64", "sched_setaffinity", "sched_setattr",
@@ -152,6 +161,27 @@ void deny_everywhere(Builder& rules) {
   rules.deny_when(SCMP_SYS(ioctl), is_int(1, TIOCLINUX));
 }
 
+// The kernel takes the numbers of socket() as ints: whatever stands above them does not help.
+void deny_other_families(Builder& rules, std::span<const int> kept) {
+  for (int family = 0; family <= AF_MAX; ++family) {
+    if (std::find(kept.begin(), kept.end(), family) != kept.end()) continue;
+    rules.deny_when(SCMP_SYS(socket), is_int(0, static_cast<std::uint64_t>(family)));
+  }
+}
+
+// TCP, and UDP for the resolver; no raw packets, no other protocol.
+void deny_other_transports(Builder& rules) {
+  constexpr std::uint64_t kTypeMask = 0xf;  // SOCK_NONBLOCK and SOCK_CLOEXEC stand above it
+  for (std::uint64_t type = 0; type <= kTypeMask; ++type) {
+    if (type == SOCK_STREAM || type == SOCK_DGRAM) continue;
+    rules.deny_when(SCMP_SYS(socket), {1, SCMP_CMP_MASKED_EQ, kTypeMask, type});
+  }
+  for (std::uint64_t protocol = 1; protocol < IPPROTO_UDP; ++protocol) {
+    if (protocol != IPPROTO_TCP) rules.deny_when(SCMP_SYS(socket), {2, SCMP_CMP_EQ, protocol, 0});
+  }
+  rules.deny_when(SCMP_SYS(socket), {2, SCMP_CMP_GT, IPPROTO_UDP, 0});
+}
+
 // No new process, and none that is there already.
 void deny_reaching_others(Builder& rules, std::uint32_t own_pid) {
   // Threads, yes; processes, no.
@@ -172,17 +202,27 @@ void deny_reaching_others(Builder& rules, std::uint32_t own_pid) {
 
 }  // namespace
 
-Result<std::vector<sock_filter>> filter_one() {
+Result<std::vector<sock_filter>> filter_one(Network network) {
   Builder rules;
   deny_everywhere(rules);
-  rules.deny_when(SCMP_SYS(socket), {0, SCMP_CMP_NE, AF_UNIX, 0});
+  if (network == Network::none) {
+    rules.deny_when(SCMP_SYS(socket), {0, SCMP_CMP_NE, AF_UNIX, 0});
+  } else {
+    deny_other_families(rules, kNetworkFamilies);
+  }
   return rules.finish();
 }
 
-Result<std::vector<sock_filter>> filter_two() {
+Result<std::vector<sock_filter>> filter_two(Network network) {
   Builder rules;
   for (const char* call : kDeniedTwo) rules.deny(call);
-  for (const char* call : kSocketsTwo) rules.deny(call);
+  if (network == Network::none) {
+    for (const char* call : kSocketsTwo) rules.deny(call);
+  } else {
+    for (const char* call : kServersTwo) rules.deny(call);
+    deny_other_families(rules, kClientFamilies);
+    deny_other_transports(rules);
+  }
   deny_reaching_others(rules, kPidPlaceholder);
   rules.deny_when(SCMP_SYS(mmap), has_bit(2, PROT_EXEC));
   rules.deny_when(SCMP_SYS(mprotect), has_bit(2, PROT_EXEC));
@@ -199,12 +239,7 @@ Result<std::vector<sock_filter>> filter_network(std::uint32_t own_pid) {
   deny_everywhere(rules);
   for (const char* call : kDeniedTwo) rules.deny(call);
   deny_reaching_others(rules, own_pid);
-  for (int family = 0; family <= AF_MAX; ++family) {
-    const bool kept =
-        family == AF_UNIX || family == AF_INET || family == AF_INET6 || family == AF_NETLINK;
-    if (kept) continue;
-    rules.deny_when(SCMP_SYS(socket), is_int(0, static_cast<std::uint64_t>(family)));
-  }
+  deny_other_families(rules, kNetworkFamilies);
   return rules.finish();
 }
 

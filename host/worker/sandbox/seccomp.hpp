@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "host/worker/sandbox.hpp"
 
 namespace rap::sandbox {
 
@@ -13,8 +14,8 @@ namespace rap::sandbox {
 inline constexpr std::uint32_t kPidPlaceholder = 0x5a5ec0de;
 
 // docs/sandbox.md lists what each denies. Fails with `internal` when libseccomp does.
-Result<std::vector<sock_filter>> filter_one();
-Result<std::vector<sock_filter>> filter_two();
+Result<std::vector<sock_filter>> filter_one(Network network);
+Result<std::vector<sock_filter>> filter_two(Network network);
 
 // For a process that has the network and no plugin: what filter_one() denies but sockets of the
 // Internet and netlink (getaddrinfo asks which addresses this host has), no process but threads,

@@ -5,6 +5,8 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -167,8 +169,9 @@ TEST(Sandbox, AStateDirectoryIsAllThatCanBeWrittenAndLeadsNowhere) {
       [](sandbox::Entered& entered) -> std::string {
         if (entered.report.state("mountns") != LayerState::active) return "no mount namespace";
         const int state = entered.state_directory.get();
-        auto two = sandbox::StageTwo::prepare(state);
-        if (!two || !sandbox::stage_one(entered.report, state) || !two->apply(entered.report)) {
+        auto two = sandbox::StageTwo::prepare(entered.kept());
+        if (!two || !sandbox::stage_one(entered.report, entered.kept()) ||
+            !two->apply(entered.report)) {
           return "stages";
         }
         const Fd file(openat(state, "file", O_CREAT | O_RDWR, 0600));
@@ -194,6 +197,113 @@ TEST(Sandbox, AStateDirectoryIsAllThatCanBeWrittenAndLeadsNowhere) {
     EXPECT_EQ(kept, "kept");
   }
   std::filesystem::remove_all(outside);
+}
+
+// A listening TCP socket of the host on loopback, and its port.
+struct HostSocket {
+  HostSocket() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    (void)!bind(fd.get(), reinterpret_cast<sockaddr*>(&at), size);
+    (void)!listen(fd.get(), 8);
+    getsockname(fd.get(), reinterpret_cast<sockaddr*>(&at), &size);
+    address = at;
+  }
+  Fd fd;
+  sockaddr_in address{};
+};
+
+bool socket_of(int family, int type, int protocol = 0) {
+  return static_cast<bool>(Fd(socket(family, type, protocol)));
+}
+
+bool resolves(const char* name, const addrinfo& hints) {
+  addrinfo* found = nullptr;
+  const int code = getaddrinfo(name, "80", &hints, &found);
+  if (code == 0) freeaddrinfo(found);
+  errno = code == 0 ? 0 : ENOENT;
+  return code == 0;
+}
+
+std::string network_attempts(const sockaddr_in& host) {
+  std::string out;
+  const auto* to = reinterpret_cast<const sockaddr*>(&host);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  const Fd tcp(socket(AF_INET, SOCK_STREAM, 0));
+  out += tell("tcp-connect", connect(tcp.get(), to, sizeof host) == 0);
+  const Fd free(socket(AF_INET, SOCK_STREAM, 0));
+  out += tell("tcp-bind", bind(free.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
+  out += tell("tcp-listen", listen(free.get(), 1) == 0);
+  const Fd udp(socket(AF_INET, SOCK_DGRAM, IPPROTO_UDP));
+  out += tell("udp-send", sendto(udp.get(), "x", 1, 0, to, sizeof host) == 1);
+  out += tell("udp-bind", bind(udp.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
+  out += tell("tcp6", socket_of(AF_INET6, SOCK_STREAM) || errno == EAFNOSUPPORT);
+  out += tell("netlink", socket_of(AF_NETLINK, SOCK_RAW));
+  out += tell("packet", socket_of(AF_PACKET, SOCK_RAW));
+  out += tell("vsock", socket_of(AF_VSOCK, SOCK_STREAM));
+  out += tell("raw", socket_of(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+  out += tell("ping", socket_of(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+  out += tell("sctp", socket_of(AF_INET, SOCK_STREAM, IPPROTO_SCTP));
+  out += tell("mptcp", socket_of(AF_INET, SOCK_STREAM, IPPROTO_MPTCP));
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  out += tell("resolve", resolves("localhost", hints));
+  hints.ai_flags = AI_ADDRCONFIG;
+  out += tell("resolve-addrconfig", resolves("localhost", hints));
+  out += tell("read-hosts", opens("/etc/hosts", O_RDONLY));
+  out += tell("write-hosts", opens("/etc/hosts", O_WRONLY));
+  out += tell("read-home", opens("/root", O_RDONLY | O_DIRECTORY));
+  out += tell("read-run", opens("/run", O_RDONLY | O_DIRECTORY));
+  return out;
+}
+
+TEST(Sandbox, ANetClientGoesOutAndNeverListens) {
+  const HostSocket host;
+  const auto seen = run_in_sandbox(
+      [&host](Entered& entered) -> std::string {
+        auto two = sandbox::StageTwo::prepare(entered.kept());
+        if (!two || !sandbox::stage_one(entered.report, entered.kept()) ||
+            !two->apply(entered.report)) {
+          return "stages";
+        }
+        rlimit files{};
+        getrlimit(RLIMIT_NOFILE, &files);
+        return layers_text(entered.report) + network_attempts(host.address) + attempts() +
+               "descriptors=" + std::to_string(files.rlim_cur) + "\n";
+      },
+      {.keep_fds = {}, .network = sandbox::Network::client});
+  std::cout << seen.text;
+  EXPECT_NE(seen.text.find("layer network active"), std::string::npos);
+  EXPECT_EQ(seen.text.find("layer netns"), std::string::npos) << "it has none and must not say so";
+  for (const char* kept : {"tcp-connect", "udp-send", "tcp6", "resolve", "resolve-addrconfig",
+                           "read-hosts", "thread", "kill-self"}) {
+    EXPECT_EQ(value_of(seen.text, kept), "ok") << kept;
+  }
+  // What net.none denies, but for sockets of the Internet.
+  for (const char* denied : {"tcp-listen",   "udp-bind",
+                             "netlink",      "packet",
+                             "vsock",        "raw",
+                             "ping",         "sctp",
+                             "mptcp",        "unix-socket",
+                             "fork",         "exec",
+                             "ptrace",       "memfd",
+                             "map-exec",     "map-rwx",
+                             "unshare",      "mount",
+                             "bpf",          "kill-parent",
+                             "kill-all",     "setuid-0",
+                             "dumpable",     "limits-of-others",
+                             "signal-owner", "affinity-of-others",
+                             "io-priority"}) {
+    EXPECT_EQ(value_of(seen.text, denied), "EPERM") << denied;
+  }
+  EXPECT_NE(value_of(seen.text, "tcp-bind"), "ok");
+  for (const char* denied : {"write-hosts", "read-home", "read-run", "read-shadow", "write-tmp"}) {
+    EXPECT_NE(value_of(seen.text, denied), "ok") << denied;
+  }
+  EXPECT_GT(std::stoi(value_of(seen.text, "descriptors")), 1024);
 }
 
 TEST(Sandbox, ReportsEveryLayer) {

@@ -33,13 +33,15 @@ int left_ms(Clock::time_point deadline) {
   return static_cast<int>(std::max<long>(0, left.count()));
 }
 
-[[noreturn]] void exec_worker(int listening, int memfd, int log) {
+[[noreturn]] void exec_worker(int listening, int memfd, int log, sandbox::Network network) {
   // Away from 3, 4, 5 first.
   const int sources[] = {fcntl(listening, F_DUPFD, 20), fcntl(memfd, F_DUPFD, 20),
                          fcntl(log, F_DUPFD, 20)};
   for (int i = 0; i < 3; ++i) dup2(sources[i], 3 + i);
   char* const environment[] = {nullptr};
-  const char* const arguments[] = {RAP_BIN_DIR "/rap-worker", "--instance", "test", nullptr};
+  const char* const arguments[] = {RAP_BIN_DIR "/rap-worker", "--instance", "test",
+                                   network == sandbox::Network::client ? "--network" : nullptr,
+                                   nullptr};
   execve(arguments[0], const_cast<char* const*>(arguments), environment);
   _exit(127);
 }
@@ -53,7 +55,8 @@ std::string example(const std::string& name) {
   return std::string(RAP_PLUGIN_OUT_DIR "/") + name + ".so";
 }
 
-TestWorker::TestWorker(const std::string& plugin_file) : plugin_file_(plugin_file) {
+TestWorker::TestWorker(const std::string& plugin_file, sandbox::Network network)
+    : plugin_file_(plugin_file) {
   char pattern[] = "/tmp/rap-worker-test-XXXXXX";
   directory_ = mkdtemp(pattern);
   nonce_ = to_hex(random_bytes(16));
@@ -65,7 +68,7 @@ TestWorker::TestWorker(const std::string& plugin_file) : plugin_file_(plugin_fil
   const Fd log(
       ::open((directory_ + "/log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
   pid_ = fork();
-  if (pid_ == 0) exec_worker(listening->get(), sealed->fd.get(), log.get());
+  if (pid_ == 0) exec_worker(listening->get(), sealed->fd.get(), log.get(), network);
   agent_ = connect_again();
 }
 
@@ -116,7 +119,7 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
   adapter.needs = options.needs;
   adapter.wants = options.wants;
   adapter.provides = {options.provides};
-  adapter.profile = "net.none";
+  adapter.profile = options.profile;
   adapter.share = options.share;
   adapter.fork_safe = options.fork_safe;
   manifest.adapters = {adapter};

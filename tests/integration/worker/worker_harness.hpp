@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 
 #include "host/ipc/blocking_client.hpp"
+#include "host/worker/sandbox.hpp"
 #include "tests/support/test_client.hpp"
 
 namespace rap::test {
@@ -35,12 +36,14 @@ struct LoadOptions {
   std::vector<std::string> roles = {"zoo-worker"};
   std::vector<std::string> needs = {"rap.host.session/1"};
   std::vector<std::string> wants = {"rap.host.log/1", "rap.host.loop/1"};
+  std::string profile = "net.none";
   std::vector<std::string> dt_needed = {"libc.so.6"};
 };
 
 class TestWorker {
  public:
-  explicit TestWorker(const std::string& plugin_file);
+  explicit TestWorker(const std::string& plugin_file,
+                      sandbox::Network network = sandbox::Network::none);
   ~TestWorker();
 
   Result<ipc::Message> hello(std::int64_t fence = 1);

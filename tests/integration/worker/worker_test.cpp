@@ -431,6 +431,23 @@ TEST(Workload, EscapesAreDeniedAndHangsAreKilled) {
   }
 }
 
+TEST(Workload, TheNetworkIsTheOneThatTheProfileAsksFor) {
+  for (const auto& [network, profile, mode] :
+       {std::tuple{sandbox::Network::none, "net.client", "workload"},
+        std::tuple{sandbox::Network::client, "net.none", "workload"},
+        std::tuple{sandbox::Network::none, "net.tun", "workload"},
+        std::tuple{sandbox::Network::client, "net.client", "session"}}) {
+    TestWorker worker(example("echo-service"), network);
+    ASSERT_TRUE(worker.hello());
+    LoadOptions options = workload_options();
+    options.profile = profile;
+    options.mode = mode;
+    const auto loaded = worker.load(options);
+    ASSERT_FALSE(loaded) << profile;
+    EXPECT_EQ(loaded.error().code, Errc::forbidden) << loaded.error().text();
+  }
+}
+
 TEST(Worker, StopIsRefusedWhileASessionLives) {
   TestWorker worker(zoo("good"));
   ASSERT_EQ(load_zoo(worker, "good"), "");

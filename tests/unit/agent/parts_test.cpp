@@ -259,6 +259,7 @@ Release release_for(const std::string& role, std::vector<std::string> needs) {
   adapter.id = "rap.x";
   adapter.roles = {role};
   adapter.needs = std::move(needs);
+  adapter.profile = "net.none";
   out.manifest.adapters.push_back(adapter);
   return out;
 }
@@ -308,6 +309,29 @@ TEST(Plan, APluginForAnotherRoleOrWithOtherNeedsIsRefused) {
   const auto plan = plan_roles(set);
   EXPECT_EQ(plan[0].spec.error().code, Errc::mismatch);
   EXPECT_EQ(plan[1].spec.error().code, Errc::unsupported);
+}
+
+TEST(Plan, OnlyTheRolesOfTheMeshGetANetwork) {
+  loader::AdapterFacts adapter;
+  adapter.id = "rap.x";
+  adapter.profile = "net.client";
+  for (const char* role : {"core-mesh", "relay-node", "entry-node"}) {
+    EXPECT_TRUE(profile_for(adapter, role)) << role;
+  }
+  EXPECT_EQ(
+      profile_for(adapter, "ssh-worker").error().detail,
+      "rap.x asks for the sandbox profile net.client, which the role ssh-worker does not get");
+  adapter.provides = {"rap.adapter.session/1"};
+  EXPECT_EQ(profile_for(adapter, "core-mesh").error().code, Errc::forbidden);
+  adapter.profile = "net.tun";
+  EXPECT_EQ(profile_for(adapter, "core-mesh").error().code, Errc::unsupported);
+
+  Applied set = applied();
+  Release release = release_for("vpn-exit", {});
+  release.manifest.adapters[0].profile = "net.client";
+  set.releases.emplace(ReleaseKey{"p", "1"}, release);
+  set.roles.push_back({"rol_1", "vpn-exit", "org_1", "p", "1", "{}"});
+  EXPECT_EQ(plan_roles(set)[0].spec.error().code, Errc::forbidden);
 }
 
 TEST(Applied, AnotherNodesSetIsRefused) {
