@@ -16,6 +16,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/net/asio_error.hpp"
+#include "base/net/direct_io.hpp"
 #include "base/net/name_lookups.hpp"
 #include "base/net/timer.hpp"
 
@@ -44,7 +45,7 @@ std::string address_text(const sockaddr_storage& address) {
   return {};
 }
 
-class SocketStream final : public TcpStream {
+class SocketStream final : public TcpStream, public DirectIo {
  public:
   SocketStream(const asio::any_io_executor& executor, Fd fd) : socket_(executor) {
     sockaddr_storage address{};
@@ -106,9 +107,40 @@ class SocketStream final : public TcpStream {
     }
   }
 
-  Task<void> shutdown() override {
+  std::optional<std::size_t> read_now(std::span<std::uint8_t> into) override {
+    if (!socket_.is_open()) throw NetError(Errc::cancelled, "read: closed");
+    for (;;) {
+      const ssize_t n = ::recv(socket_.native_handle(), into.data(), into.size(), 0);
+      if (n >= 0) return static_cast<std::size_t>(n);
+      if (errno == EAGAIN) return std::nullopt;
+      if (errno != EINTR) throw errno_to_net_error(errno, "read");
+    }
+  }
+
+  std::size_t write_now(ByteView bytes) override {
+    if (!socket_.is_open()) throw NetError(Errc::cancelled, "write: closed");
+    for (;;) {
+      const ssize_t n = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n >= 0) return static_cast<std::size_t>(n);
+      if (errno == EAGAIN) return 0;
+      if (errno != EINTR) throw errno_to_net_error(errno, "write");
+    }
+  }
+
+  void on_readable(std::function<void()> then) override {
+    notify(Socket::wait_read, std::move(then));
+  }
+  void on_writable(std::function<void()> then) override {
+    notify(Socket::wait_write, std::move(then));
+  }
+
+  void end_now() override {
     boost::system::error_code ignored;  // already gone is as good as ended
     socket_.shutdown(Socket::shutdown_send, ignored);
+  }
+
+  Task<void> shutdown() override {
+    end_now();
     co_return;
   }
 
@@ -140,6 +172,14 @@ class SocketStream final : public TcpStream {
     boost::system::error_code error;
     co_await socket_.async_wait(type, asio::redirect_error(asio::use_awaitable, error));
     if (error) throw to_net_error(error, what);
+  }
+
+  void notify(Socket::wait_type type, std::function<void()> then) {
+    if (!socket_.is_open()) {
+      asio::post(socket_.get_executor(), std::move(then));
+      return;
+    }
+    socket_.async_wait(type, [then = std::move(then)](boost::system::error_code) { then(); });
   }
 
   Socket socket_;

@@ -46,6 +46,19 @@ struct TlsVerification {
   std::optional<Error> error;  // why the certificate was refused
 };
 
+// What is left of a stream whose handshake is done and that nobody reads or writes any more.
+struct TlsParts {
+  ByteStreamPtr transport;
+  std::shared_ptr<const void> settings;  // which the SSL points into
+  Bytes unread;                          // encrypted bytes that came already
+  SslPtr ssl;
+};
+// nullopt, and the stream as it was, when `stream` is not one of ours.
+std::optional<TlsParts> take_apart(ByteStream& stream);
+
+// The alert of the peer that OpenSSL's queue of errors ends with; empties the queue then.
+std::optional<Error> pending_alert();
+
 // Attaches `verification`, which must outlive the handshake.
 void attach_verification(SSL* ssl, TlsVerification* verification);
 

@@ -75,7 +75,9 @@ BIO_METHOD* bio_method() {
   return method;
 }
 
-Error alert_error(int alert) {
+}  // namespace
+
+static Error alert_error(int alert) {
   switch (alert) {
     case SSL_AD_UNKNOWN_CA:
       return {Errc::mismatch, "the peer does not know the authority of our certificate"};
@@ -99,6 +101,16 @@ Error alert_error(int alert) {
               std::string("the peer ended TLS: ") + SSL_alert_desc_string_long(alert)};
   }
 }
+
+std::optional<Error> pending_alert() {
+  const unsigned long code = ERR_peek_last_error();
+  const int reason = ERR_GET_REASON(code);
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL || reason <= SSL_AD_REASON_OFFSET) return std::nullopt;
+  openssl_error();
+  return alert_error(reason - SSL_AD_REASON_OFFSET);
+}
+
+namespace {
 
 class TlsStreamImpl final : public TlsStream {
  public:
@@ -202,7 +214,19 @@ class TlsStreamImpl final : public TlsStream {
 
   void close() override {
     closed_ = true;
-    transport_->close();
+    if (transport_) transport_->close();
+  }
+
+  TlsParts take_apart() {
+    closed_ = true;
+    attach_verification(ssl_.get(), nullptr);
+    TlsParts out;
+    out.transport = std::move(transport_);
+    out.settings = std::move(settings_);
+    out.unread.assign(buffers_.in.begin() + static_cast<std::ptrdiff_t>(buffers_.in_begin),
+                      buffers_.in.begin() + static_cast<std::ptrdiff_t>(buffers_.in_end));
+    out.ssl = std::move(ssl_);
+    return out;
   }
 
   const std::optional<PeerCertificate>& peer_certificate() const override { return peer_; }
@@ -266,13 +290,8 @@ class TlsStreamImpl final : public TlsStream {
   NetError ssl_failure(int error) {
     if (verification_.error) return NetError(*verification_.error);
     if (error == SSL_ERROR_SSL) {
-      const unsigned long code = ERR_peek_last_error();
-      const int reason = ERR_GET_REASON(code);
-      if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET) {
-        openssl_error();
-        return NetError(alert_error(reason - SSL_AD_REASON_OFFSET));
-      }
-      if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+      if (const auto alert = pending_alert()) return NetError(*alert);
+      if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
         openssl_error();
         return NetError(Errc::unauthorized, "the client sent no certificate");
       }
@@ -320,6 +339,12 @@ Task<std::unique_ptr<TlsStream>> finish(std::unique_ptr<TlsStreamImpl> stream, b
 }
 
 }  // namespace
+
+std::optional<TlsParts> take_apart(ByteStream& stream) {
+  auto* tls = dynamic_cast<TlsStreamImpl*>(&stream);
+  if (tls == nullptr) return std::nullopt;
+  return tls->take_apart();
+}
 
 Task<std::unique_ptr<TlsStream>> connect_tls(ByteStreamPtr transport, TlsClientContext context,
                                              ExpectedPeer peer, milliseconds timeout) {

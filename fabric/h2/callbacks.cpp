@@ -10,11 +10,6 @@ namespace {
 
 using Impl = H2Connection::Impl;
 
-// One send: with 9 bytes of frame header exactly four TLS records of 16 KiB. A payload of 16384
-// would spill 9 bytes into a record of their own (+35 % CPU at the receiver).
-constexpr std::size_t kDataFrameBytes = 4 * 16384 - 9;
-constexpr std::size_t kBatchBytes = 64 * 1024;
-
 Impl& impl_of(void* user) {
   return *static_cast<Impl*>(user);
 }
@@ -26,37 +21,52 @@ std::shared_ptr<H2StreamState> find(Impl& impl, std::int32_t id) {
 
 ssize_t on_send(nghttp2_session*, const std::uint8_t* data, std::size_t size, int, void* user) {
   Impl& impl = impl_of(user);
-  if (impl.out.size() >= kBatchBytes) return NGHTTP2_ERR_WOULDBLOCK;
-  impl.out.insert(impl.out.end(), data, data + size);
+  if (impl.control.size() + size > net::kPutBytesMax || !impl.has_room(size)) {
+    return NGHTTP2_ERR_WOULDBLOCK;
+  }
+  impl.control.insert(impl.control.end(), data, data + size);
   return static_cast<ssize_t>(size);
 }
 
+// The payload is not copied: its header goes into the room before it, and both are one TLS write.
 int on_send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* header, std::size_t length,
                  nghttp2_data_source* source, void* user) {
   Impl& impl = impl_of(user);
-  if (!impl.out.empty() && impl.out.size() + 9 + length > kBatchBytes) {
-    return NGHTTP2_ERR_WOULDBLOCK;
+  const auto state = static_cast<H2StreamState*>(source->ptr)->shared_from_this();
+  try {
+    impl.put_control();
+    if (state->headroom && length > 0) {
+      auto* frame = const_cast<std::uint8_t*>(state->out.data()) - kFrameHeaderBytes;
+      std::memcpy(frame, header, kFrameHeaderBytes);
+      impl.io->put(ByteView(frame, kFrameHeaderBytes + length));
+    } else {
+      const auto copy = impl.pool.take();
+      std::memcpy(copy.get(), header, kFrameHeaderBytes);
+      if (length > 0) std::memcpy(copy.get() + kFrameHeaderBytes, state->out.data(), length);
+      impl.io->put(ByteView(copy.get(), kFrameHeaderBytes + length));
+    }
+    if (length > 0) state->sent(length);
+  } catch (const net::NetError& error) {
+    impl.failure = error.error();
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
   }
-  auto& state = *static_cast<H2StreamState*>(source->ptr);
-  // A write that was cancelled between the offer and the sending took its buffer along.
-  if (state.out.size() < length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  impl.out.insert(impl.out.end(), header, header + 9);
-  impl.out.insert(impl.out.end(), state.out.data(), state.out.data() + length);
-  state.out = state.out.subspan(length);
-  if (state.out.empty()) state.written.set();
   return 0;
 }
 
-ssize_t on_data_wanted(nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t length,
-                       std::uint32_t* flags, nghttp2_data_source* source, void*) {
+ssize_t on_data_wanted(nghttp2_session*, std::int32_t id, std::uint8_t*, std::size_t length,
+                       std::uint32_t* flags, nghttp2_data_source* source, void* user) {
+  Impl& impl = impl_of(user);
   auto& state = *static_cast<H2StreamState*>(source->ptr);
   const std::size_t n = std::min(length, state.out.size());
-  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (state.out_end_wanted && n == state.out.size()) {
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-  } else if (n == 0) {
+  const bool last = state.out_end_wanted && n == state.out.size() && state.waiting.size() < 2;
+  if (n == 0 && !last) return NGHTTP2_ERR_DEFERRED;
+  // Nothing may stop it from here on: what is offered is sent before this call of nghttp2 returns.
+  if (!impl.has_room(kFrameHeaderBytes + n)) {
+    impl.waiting_for_room.push_back(id);
     return NGHTTP2_ERR_DEFERRED;
   }
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (last) *flags |= NGHTTP2_DATA_FLAG_EOF;
   return static_cast<ssize_t>(n);
 }
 
@@ -64,8 +74,7 @@ ssize_t on_data_length(nghttp2_session*, std::uint8_t, std::int32_t, std::int32_
                        std::int32_t stream_window, std::uint32_t frame_max, void*) {
   const std::size_t window =
       static_cast<std::size_t>(std::max(1, std::min(session_window, stream_window)));
-  return static_cast<ssize_t>(
-      std::min({window, static_cast<std::size_t>(frame_max), kDataFrameBytes}));
+  return static_cast<ssize_t>(std::min({window, static_cast<std::size_t>(frame_max), kPieceBytes}));
 }
 
 int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
@@ -134,6 +143,21 @@ void on_request(Impl& impl, const std::shared_ptr<H2StreamState>& state) {
 
 int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   Impl& impl = impl_of(user);
+  if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+    if (!impl.ping_sent) return 0;
+    impl.ping_sent = false;
+    if (impl.on_rtt) impl.on_rtt(std::chrono::steady_clock::now() - impl.ping_at);
+    return 0;
+  }
+  if (frame->hd.type == NGHTTP2_SETTINGS) {
+    impl.greeting.set();
+    return 0;
+  }
+  if (frame->hd.type == NGHTTP2_GOAWAY) {
+    impl.peer_goodbye = true;
+    impl.finish_when_empty();
+    return 0;
+  }
   if (frame->hd.type == NGHTTP2_RST_STREAM && impl.is_server() && !impl.allow_reset()) {
     return NGHTTP2_ERR_CALLBACK_FAILURE;  // ends the connection
   }
@@ -147,6 +171,7 @@ int on_frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   if (end && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
     state->in_ended = true;
     state->readable.set();
+    if (const auto sink = state->sink) sink->on_end();
   }
   return 0;
 }
@@ -157,6 +182,13 @@ int on_data(nghttp2_session*, std::uint8_t, std::int32_t id, const std::uint8_t*
   const auto state = find(impl, id);
   if (!state || state->abandoned) {
     nghttp2_session_consume(impl.session.get(), id, size);
+    return 0;
+  }
+  if (state->unread == 0) state->consumed_at = impl.last_heard;
+  state->unread += size;
+  if (const auto sink = state->sink) {
+    // Within the buffer that read_turn() gave to the parser, which is past the bytes before.
+    sink->on_bytes(std::span(const_cast<std::uint8_t*>(data), size));
     return 0;
   }
   if (!state->read_into.empty() && state->in_size() == 0) {
@@ -195,7 +227,7 @@ int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t code, void*
   state->closed = true;
   if (!state->in_ended) {
     // Reset: what nobody read is void, and must not hold the connection's window.
-    nghttp2_session_consume_connection(impl.session.get(), state->in_size());
+    nghttp2_session_consume_connection(impl.session.get(), std::exchange(state->unread, 0));
     state->in.clear();
     state->in_begin = 0;
   }
@@ -206,6 +238,7 @@ int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t code, void*
   state->readable.set();
   state->answered.set();
   state->written.set();
+  state->tell_closed();
   impl.idle_since = std::chrono::steady_clock::now();
   impl.finish_when_empty();
   return 0;
@@ -220,11 +253,17 @@ int on_frame_not_sent(nghttp2_session*, const nghttp2_frame* frame, int code, vo
   impl.open_streams.erase(state->id);
   state->closed = true;
   state->fail_with(Error{Errc::unavailable, std::string("HTTP/2: ") + nghttp2_strerror(code)});
+  state->tell_closed();
   impl.finish_when_empty();
   return 0;
 }
 
 }  // namespace
+
+void H2StreamState::tell_closed() {
+  const auto told = std::exchange(sink, nullptr);
+  if (told) told->on_closed(error ? &*error : nullptr);
+}
 
 void H2StreamState::fail_with(Error why) {
   if (!error) error = std::move(why);

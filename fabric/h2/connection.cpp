@@ -1,6 +1,5 @@
 #include "fabric/h2/connection.hpp"
 
-#include "base/net/timer.hpp"
 #include "fabric/h2/connection_impl.hpp"
 
 namespace rap::fabric {
@@ -12,8 +11,6 @@ using net::NetError;
 using net::Task;
 using SteadyClock = std::chrono::steady_clock;
 
-// Read at once: over 64 KiB the data leaves the L2 cache.
-constexpr std::size_t kReadBytes = 64 * 1024;
 // What a peer may say in frames of ours: with 9 bytes of header four TLS records.
 constexpr std::uint32_t kFrameBytesMax = 64 * 1024;
 // Resets a client may do before the connection ends (CVE-2023-44487): people close streams by
@@ -48,87 +45,6 @@ nghttp2_nv pair_of(std::string_view name, std::string_view value) {
 
 void append(std::vector<nghttp2_nv>& out, const net::HttpHeaders& headers) {
   for (const net::HttpHeader& header : headers) out.push_back(pair_of(header.name, header.value));
-}
-
-Task<void> read_loop(std::shared_ptr<H2Connection> connection) {
-  Impl& impl = connection->impl();
-  Error why{Errc::unavailable, "the peer ended the connection"};
-  try {
-    Bytes buffer(kReadBytes);
-    while (!impl.ended) {
-      const std::size_t n = co_await impl.transport->read_some(buffer);
-      if (n == 0 || impl.ended) break;
-      impl.last_heard = SteadyClock::now();
-      impl.ping_sent = false;
-      const ssize_t used = nghttp2_session_mem_recv(impl.session.get(), buffer.data(), n);
-      if (used < 0) {
-        throw NetError(Errc::malformed,
-                       std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(used)));
-      }
-      impl.kick.set();
-    }
-  } catch (const NetError& error) {
-    why = error.error();
-  }
-  impl.end(why);
-}
-
-Task<void> write_loop(std::shared_ptr<H2Connection> connection) {
-  Impl& impl = connection->impl();
-  Error why{Errc::cancelled, "closed"};
-  try {
-    while (!impl.ended) {
-      impl.kick.reset();
-      impl.out.clear();
-      check(nghttp2_session_send(impl.session.get()), "HTTP/2");
-      if (!impl.out.empty()) {
-        co_await impl.transport->write_all(impl.out);
-        continue;
-      }
-      const bool silent = nghttp2_session_want_read(impl.session.get()) == 0;
-      if (silent || impl.finishing) {
-        if (silent) why = Error{Errc::malformed, "HTTP/2: the connection broke a rule"};
-        // The end of TLS is said if the peer takes it soon; it may be gone.
-        co_await net::with_deadline(impl.transport->shutdown(), net::milliseconds(1000));
-        break;
-      }
-      co_await impl.kick.wait();
-    }
-  } catch (const NetError& error) {
-    if (error.code() != Errc::timeout) why = error.error();
-  }
-  impl.end(why);
-}
-
-Task<void> watch_liveness(std::shared_ptr<H2Connection> connection) {
-  Impl& impl = connection->impl();
-  const H2Limits& limits = impl.limits;
-  const auto tick =
-      std::min({limits.ping_timeout, limits.idle_timeout, limits.stranger_timeout}) / 4;
-  while (!impl.ended) {
-    const bool over = co_await impl.over.wait_for(tick);
-    if (over || impl.ended) co_return;
-    const auto now = SteadyClock::now();
-    if (impl.is_server() && impl.open_streams.empty() &&
-        now - impl.idle_since > impl.limits.idle_timeout) {
-      impl.terminate();
-      co_return;
-    }
-    if (impl.is_server() && !impl.accepted_any && now - impl.since > limits.stranger_timeout) {
-      impl.end(Error{Errc::timeout, "no stream was accepted in time"});
-      co_return;
-    }
-    const auto silence = now - impl.last_heard;
-    if (silence > impl.limits.ping_after + impl.limits.ping_timeout) {
-      impl.end(Error{Errc::timeout, "the peer does not answer any more"});
-      co_return;
-    }
-    if (silence > impl.limits.ping_after && !impl.ping_sent) {
-      impl.ping_sent = true;
-      nghttp2_submit_ping(impl.session.get(), NGHTTP2_FLAG_NONE, nullptr);
-      impl.kick.set();
-    }
-  }
 }
 
 }  // namespace
@@ -182,56 +98,63 @@ void H2Connection::Impl::widen_windows(std::int32_t stream) {
   if (stream != 0) {
     nghttp2_session_set_local_window_size(session.get(), NGHTTP2_FLAG_NONE, stream,
                                           limits.stream_window);
+    kick();
   }
-  kick.set();
 }
 
 void H2Connection::Impl::end(const Error& why) {
   if (ended) return;
   ended = true;
-  transport->close();
+  end_reason = why;
+  io->close();
+  timer.cancel();
   auto streams = std::move(open_streams);
   open_streams.clear();
   for (auto& [id, state] : streams) {
     state->closed = true;
     state->fail_with(why);
+    state->tell_closed();
   }
-  kick.set();
+  greeting.set();
   over.set();
   tasks.cancel();
 }
 
 void H2Connection::Impl::finish_when_empty() {
   if (ended || !open_streams.empty()) return;
-  if (is_server() && !draining) return;
-  if (!is_server()) return terminate();
+  const bool lasts = is_server() || limits.life == H2Limits::Life::lasting;
+  if (lasts && !draining && !peer_goodbye) return;
+  if (!is_server() && !draining) return terminate();
   finishing = true;
-  kick.set();
+  kick();
 }
 
 void H2Connection::Impl::terminate() {
   nghttp2_session_terminate_session(session.get(), NGHTTP2_NO_ERROR);
   finishing = true;
-  kick.set();
+  kick();
 }
 
 void H2Connection::Impl::resume(H2StreamState& state) {
   if (ended || state.closed) return;
   // Fails when nothing is deferred (it will be asked for anyway): nothing to do then.
   nghttp2_session_resume_data(session.get(), state.id);
-  kick.set();
+  kick();
 }
 
 void H2Connection::Impl::consume(H2StreamState& state, std::size_t bytes) {
-  if (ended) return;
-  nghttp2_session_consume(session.get(), state.id, bytes);
-  if (nghttp2_session_want_write(session.get()) != 0) kick.set();
+  const std::size_t n = std::min(bytes, state.unread);
+  state.unread -= n;
+  state.consumed_at = last_heard;
+  if (ended || n == 0) return;
+  nghttp2_session_consume(session.get(), state.id, n);
+  if (nghttp2_session_want_write(session.get()) != 0) kick();
 }
 
 void H2Connection::Impl::reset(H2StreamState& state, std::uint32_t code) {
   if (ended || state.closed) return;
   nghttp2_submit_rst_stream(session.get(), NGHTTP2_FLAG_NONE, state.id, code);
-  kick.set();
+  kick();
 }
 
 H2Connection::H2Connection(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
@@ -259,10 +182,10 @@ std::shared_ptr<H2Connection> H2Connection::make_client(net::asio::any_io_execut
 }
 
 void H2Connection::start() {
-  auto self = shared_from_this();
-  impl_->tasks.spawn("h2 reader", read_loop(self));
-  impl_->tasks.spawn("h2 writer", write_loop(self));
-  impl_->tasks.spawn("h2 liveness", watch_liveness(self));
+  // Something may have come with the end of the handshake.
+  impl_->next_turn();
+  impl_->kick();
+  impl_->start_timer();
 }
 
 Task<ConnectAnswer> H2Connection::connect(ConnectRequest request) {
@@ -279,9 +202,9 @@ Task<ConnectAnswer> H2Connection::connect(ConnectRequest request) {
   if (id < 0) throw NetError(Errc::unavailable, nghttp2_strerror(id));
   state->id = id;
   impl_->open_streams.emplace(id, state);
-  impl_->kick.set();
+  impl_->kick();
   // Owns the stream from here on: a cancelled caller resets it.
-  net::ByteStreamPtr stream = make_h2_stream(self, state);
+  auto stream = std::make_unique<H2Stream>(self, state);
   co_await state->answered.wait();
   if (state->status == 0) {
     throw NetError(state->error ? *state->error
@@ -301,16 +224,45 @@ void H2Connection::drain() {
                         NGHTTP2_NO_ERROR, nullptr, 0);
   impl_->draining = true;
   impl_->finish_when_empty();
-  impl_->kick.set();
+  impl_->kick();
 }
 
 void H2Connection::close() {
   impl_->end(Error{Errc::cancelled, "closed"});
 }
 
+Task<void> H2Connection::greeted() {
+  auto self = shared_from_this();
+  co_await impl_->greeting.wait();
+}
+
 Task<void> H2Connection::ended() {
   auto self = shared_from_this();
   co_await impl_->over.wait();
+}
+
+bool H2Connection::draining() const {
+  return impl_->draining || impl_->finishing || impl_->ended || impl_->peer_goodbye;
+}
+
+bool H2Connection::over() const {
+  return impl_->ended;
+}
+
+bool H2Connection::said_goodbye() const {
+  return impl_->peer_goodbye;
+}
+
+std::uint64_t H2Connection::stuck_streams() const {
+  return impl_->stuck;
+}
+
+const Error& H2Connection::end_reason() const {
+  return impl_->end_reason;
+}
+
+void H2Connection::on_round_trip(std::function<void(std::chrono::nanoseconds)> then) {
+  impl_->on_rtt = std::move(then);
 }
 
 std::size_t H2Connection::streams() const {
@@ -333,7 +285,7 @@ bool IncomingConnect::gone() const {
   return !state_ || state_->closed;
 }
 
-net::ByteStreamPtr IncomingConnect::accept(const net::HttpHeaders& headers) {
+std::unique_ptr<H2Stream> IncomingConnect::accept(const net::HttpHeaders& headers) {
   auto state = std::exchange(state_, nullptr);
   if (!state || state->closed) throw NetError(Errc::cancelled, "the client gave the stream up");
   Impl& impl = connection_->impl();
@@ -346,7 +298,7 @@ net::ByteStreamPtr IncomingConnect::accept(const net::HttpHeaders& headers) {
       nghttp2_submit_response(impl.session.get(), state->id, lines.data(), lines.size(), &provider),
       "HTTP/2");
   impl.widen_windows(state->id);
-  return make_h2_stream(connection_, std::move(state));
+  return std::make_unique<H2Stream>(connection_, std::move(state));
 }
 
 void IncomingConnect::refuse(unsigned status, const net::HttpHeaders& headers) {
@@ -363,10 +315,11 @@ void IncomingConnect::refuse(unsigned status, const net::HttpHeaders& headers) {
         "HTTP/2");
   ++impl.refusals;
   // GOAWAY at once would overtake the answer.
-  if (!impl.accepted_any && impl.refusals >= impl.limits.stranger_refusals_max) {
+  const bool stranger = impl.limits.life == H2Limits::Life::with_streams && !impl.accepted_any;
+  if (stranger && impl.refusals >= impl.limits.stranger_refusals_max) {
     connection_->drain();
   }
-  impl.kick.set();
+  impl.kick();
 }
 
 }  // namespace rap::fabric

@@ -2,6 +2,7 @@
 // connection, each with its own backpressure. Both ends are here.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/net/http.hpp"
 #include "base/net/net_error.hpp"
 #include "base/net/task_group.hpp"
+#include "fabric/h2/stream.hpp"
 
 namespace rap::fabric {
 
@@ -29,6 +31,17 @@ struct H2Limits {
   std::size_t stranger_refusals_max = 8;
   net::milliseconds ping_after{20'000};    // silence after which we ask
   net::milliseconds ping_timeout{10'000};  // silence after asking that ends the connection
+  // When three quarters of the connection's window wait for readers, the stream whose reader took
+  // nothing for longest, and for so long, is reset, so that the others go on. 0: never.
+  net::milliseconds stuck_after{0};
+  // 0: asks only after silence. Else also so often, for the round trip.
+  net::milliseconds ping_every{0};
+  // yielding: bulk, which lets everything else on the thread go first (BulkTurns).
+  enum class Turn : std::uint8_t { prompt, yielding };
+  Turn turn = Turn::prompt;
+  // lasting: a client's connection stays without streams, as between nodes.
+  enum class Life : std::uint8_t { with_streams, lasting };
+  Life life = Life::with_streams;
 };
 
 struct ConnectRequest {
@@ -39,11 +52,8 @@ struct ConnectRequest {
 struct ConnectAnswer {
   unsigned status = 0;
   net::HttpHeaders headers;
-  net::ByteStreamPtr stream;  // when status is 2xx
+  std::unique_ptr<H2Stream> stream;  // when status is 2xx
 };
-
-class H2Connection;
-struct H2StreamState;
 
 // A stream a client asks for. Answer exactly once; destroyed unanswered it is reset.
 class IncomingConnect {
@@ -54,10 +64,12 @@ class IncomingConnect {
   IncomingConnect& operator=(const IncomingConnect&) = delete;
 
   const ConnectRequest& request() const;
+  // Which connection it came on; only to tell them apart.
+  const void* connection() const { return connection_.get(); }
   // Whether the client has given it up meanwhile.
   bool gone() const;
   // 200 with `headers`; the stream is open both ways from now on.
-  net::ByteStreamPtr accept(const net::HttpHeaders& headers = {});
+  std::unique_ptr<H2Stream> accept(const net::HttpHeaders& headers = {});
   void refuse(unsigned status, const net::HttpHeaders& headers);
 
  private:
@@ -85,14 +97,29 @@ class H2Connection : public std::enable_shared_from_this<H2Connection> {
   // Client: asks for a stream and waits for the answer. Throws NetError when the connection ends.
   net::Task<ConnectAnswer> connect(ConnectRequest request);
 
-  // Server: GOAWAY; streams that are open go on, the connection ends with the last of them.
+  // GOAWAY; streams that are open go on, the connection ends with the last of them.
   void drain();
+  // Whether no new stream can be had: it has ended, or one side said goodbye.
+  bool draining() const;
+  // Whether it has ended.
+  bool over() const;
+  // The peer said GOAWAY.
+  bool said_goodbye() const;
+  // Streams that were reset because nobody read them (stuck_after).
+  std::uint64_t stuck_streams() const;
   // Ends everything now; streams fail with `cancelled`.
   void close();
+  // Returns when the peer's first frame has come, or the connection has ended. In TLS 1.3 a client
+  // learns only here that it was refused.
+  net::Task<void> greeted();
   // Returns when the connection has ended.
   net::Task<void> ended();
 
   std::size_t streams() const;
+  // Why it ended; before that `unavailable`.
+  const Error& end_reason() const;
+  // Called with every round trip that a ping measured. Before start().
+  void on_round_trip(std::function<void(std::chrono::nanoseconds)> then);
 
   struct Impl;
   Impl& impl() { return *impl_; }
