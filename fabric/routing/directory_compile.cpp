@@ -181,7 +181,7 @@ class DirectoryCompiler {
   }
 
   Status group_list(std::vector<GroupEntry>& in, std::vector<Group>& out) {
-    if (in.size() > kGroupsMax) return fail(Errc::too_large, "more than 4096 names");
+    if (in.size() > kGroupsMax) return fail(Errc::too_large, "more than 16384 names");
     std::sort(in.begin(), in.end(), [](auto& a, auto& b) { return a.name < b.name; });
     for (const GroupEntry& entry : in) {
       if (!out.empty() && out.back().name == entry.name) return wrong(entry.name, "twice");

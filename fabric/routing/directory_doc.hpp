@@ -21,10 +21,10 @@ inline constexpr std::size_t kDirectoryBytesMax = 16u << 20;
 inline constexpr std::size_t kNodesMax = 16'384;  // the figure of 10,000, with room
 inline constexpr std::size_t kEndpointsMax =
     8;  // of a node: two addresses in each of two families, twice
-inline constexpr std::size_t kKeysMax = 2;           // of a node: the one in use and the next
-inline constexpr std::size_t kAttachedMax = 8;       // relays that a node dialled
-inline constexpr std::size_t kServesMax = 64;        // organizations that share one dedicated node
-inline constexpr std::size_t kGroupsMax = 4'096;     // services; pools: each
+inline constexpr std::size_t kKeysMax = 2;         // of a node: the one in use and the next
+inline constexpr std::size_t kAttachedMax = 8;     // relays that a node dialled
+inline constexpr std::size_t kServesMax = 64;      // organizations that share one dedicated node
+inline constexpr std::size_t kGroupsMax = 16'384;  // services (one a node and organization); pools
 inline constexpr std::size_t kGroupMembersMax = 64;  // nodes behind one name
 inline constexpr std::size_t kRegionsMax = 64;       // distances are a square table
 inline constexpr std::size_t kOrganizationsMax = 4'096;
@@ -86,6 +86,9 @@ Result<DirectoryDoc> parse_directory(std::string_view text);
 
 // One text for one value; parse_directory reads it back to an equal value.
 std::string to_json(const DirectoryDoc& doc);
+
+// The policy alone, as it stands in a directory. The same errors.
+Result<Policy> parse_policy(std::string_view text);
 
 // The policy alone, with every member, for people and for records of decisions.
 std::string to_json(const Policy& policy);

@@ -91,6 +91,9 @@ class Measurements {
   // A node's load in permille, newer than what its directory says. `invalid`, `rollback`.
   Status told_load(NodeIndex node, std::uint16_t permille, MonoTime measured_at);
 
+  // What another node measured of its own link, to decide as it would.
+  void put_own(NodeIndex peer, const OwnLink& link) { own_.at(peer) = link; }
+
   const OwnLink* own(NodeIndex peer) const { return own_.find(peer); }
   const std::vector<FlatMap<OwnLink>::Entry>& own_links() const { return own_.entries(); }
   std::size_t told_count() const { return told_.size(); }

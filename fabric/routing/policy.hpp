@@ -101,6 +101,10 @@ struct RegionDistance {
   friend bool operator==(const RegionDistance&, const RegionDistance&) = default;
 };
 
+// A limit above these is none: a node carries 100,000 streams, a link 100 GB/s.
+inline constexpr std::uint32_t kOrganizationStreamsMax = 1'000'000;
+inline constexpr std::uint32_t kOrganizationKbytesMax = 100'000'000;
+
 // What is asked of paths of one organization, beyond what holds for all.
 struct OrganizationRule {
   std::string organization_id;
@@ -108,6 +112,10 @@ struct OrganizationRule {
   Trust trust_min = Trust::low;
   std::uint8_t relays_max = kRelaysMax;
   bool own_relays_only = false;
+  // What entries and relays hold its streams to, each for itself; 0: no limit. Routing does not
+  // look at them.
+  std::uint32_t streams_max = 0;
+  std::uint32_t kbytes_per_s = 0;
   friend bool operator==(const OrganizationRule&, const OrganizationRule&) = default;
 };
 

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "base/id.hpp"
+#include "base/json.hpp"
 #include "fabric/routing/directory_doc.hpp"
 #include "fabric/routing/json_reader.hpp"
 
@@ -164,6 +165,8 @@ OrganizationRule read_rule(JsonReader& reader) {
   if (reader.has("trust_min")) out.trust_min = read_trust(reader, "trust_min");
   reader.number_if("relays_max", out.relays_max, 0, kRelaysMax);
   reader.flag_if("own_relays_only", out.own_relays_only);
+  reader.number_if("streams_max", out.streams_max, 0, kOrganizationStreamsMax);
+  reader.number_if("kbytes_per_s", out.kbytes_per_s, 0, kOrganizationKbytesMax);
   return out;
 }
 
@@ -242,10 +245,19 @@ json::object write_policy(const Policy& policy) {
                                  {"regions", json::array(rule.regions.begin(), rule.regions.end())},
                                  {"trust_min", json::string_view(name(rule.trust_min))},
                                  {"relays_max", rule.relays_max},
-                                 {"own_relays_only", rule.own_relays_only}});
+                                 {"own_relays_only", rule.own_relays_only},
+                                 {"streams_max", rule.streams_max},
+                                 {"kbytes_per_s", rule.kbytes_per_s}});
   }
   out["organizations"] = std::move(rules);
   return out;
+}
+
+Result<Policy> parse_policy(std::string_view text) {
+  auto value = parse_json(text, {.bytes_max = kDirectoryBytesMax, .depth_max = 8});
+  if (!value) return fail(value.error(), "policy");
+  if (!value->is_object()) return fail(Errc::malformed, "policy: want an object");
+  return read_policy(value->get_object());
 }
 
 std::string to_json(const Policy& policy) {
