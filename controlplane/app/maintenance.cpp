@@ -18,6 +18,8 @@ constexpr std::chrono::hours kHeartbeatsKept{7 * 24};
 constexpr std::chrono::hours kOldTokensKept{24};
 // An agent sends again within its longest pause of half a minute; the audit chain keeps the event.
 constexpr std::chrono::hours kNodeEventsKept{7 * 24};
+// To see on Monday what flapped at the weekend.
+constexpr std::chrono::hours kLinkEventsKept{7 * 24};
 // Refused ten minutes after the rotation; kept as long as somebody may ask which certificate it
 // was.
 constexpr std::chrono::hours kOldCertificatesKept{7 * 24};
@@ -98,6 +100,14 @@ constexpr const char* kForgetCertificates = R"sql(
     (select certificate_sha256 from node_identities
      where identity_status = 'superseded' and certificate_not_after < $1 limit $2)
 )sql";
+constexpr const char* kForgetLinkEvents = R"sql(
+  delete from mesh_link_events where ctid in
+    (select ctid from mesh_link_events where received_at < $1 limit $2)
+)sql";
+constexpr const char* kForgetMeshKeys = R"sql(
+  delete from mesh_keys where spki_sha256 in
+    (select spki_sha256 from mesh_keys where not_after < $1 limit $2)
+)sql";
 constexpr const char* kForgetKeys = "delete from idempotency_keys where created_at < $1";
 constexpr const char* kForgetTokens = "delete from auth_sessions where expires_at < $1";
 
@@ -166,6 +176,8 @@ void run_maintenance(Tx& tx, SystemTime now, SystemTime listening_since,
   tx.query(kForgetSessionEvents, {SystemTime(now - sessions_kept), kRowsPerRound});
   tx.query(kForgetSessions, {SystemTime(now - sessions_kept), kRowsPerRound});
   tx.query(kForgetCertificates, {SystemTime(now - kOldCertificatesKept), kRowsPerRound});
+  tx.query(kForgetLinkEvents, {SystemTime(now - kLinkEventsKept), kRowsPerRound});
+  tx.query(kForgetMeshKeys, {SystemTime(now - kOldCertificatesKept), kRowsPerRound});
   tx.query(kForgetKeys, {SystemTime(now - kIdempotencyLife)});
   tx.query(kForgetTokens, {SystemTime(now - kOldTokensKept)});
 }

@@ -19,6 +19,7 @@
 #include "controlplane/db/migrate.hpp"
 #include "controlplane/director/director.hpp"
 #include "controlplane/http/api.hpp"
+#include "controlplane/mesh/rounds.hpp"
 #include "controlplane/metrics/endpoint.hpp"
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/nodes/heartbeats.hpp"
@@ -34,6 +35,8 @@ using net::Task;
 // Requests under way get this long when the server stops; long polls are simply cut.
 constexpr net::milliseconds kDrainGrace{3000};
 constexpr net::milliseconds kMaintenancePause{2000};
+// Clusters whose mesh is looked at in one round of maintenance; the others have their turn next.
+constexpr int kMeshRounds = 50;
 constexpr std::chrono::hours kCertificateLookEvery{24};
 // Nothing rotates it yet (docs/running.md): whoever runs the cluster needs weeks to replace it.
 constexpr std::chrono::hours kDirectorRootWarnBefore{24 * 60};
@@ -173,6 +176,17 @@ struct Server::Impl {
     }
   }
 
+  Task<void> tell_meshes(SystemTime now) {
+    for (int rounds = 0; rounds < kMeshRounds; ++rounds) {
+      std::optional<ClusterId> cluster;
+      Database::Work next = [&cluster, now](Tx& tx) { cluster = next_mesh_round(tx, now); };
+      co_await db.run(std::move(next));
+      if (!cluster) co_return;
+      Database::Work round = [&cluster, now](Tx& tx) { run_mesh_round(tx, *cluster, now); };
+      co_await db.run(std::move(round));
+    }
+  }
+
   Task<void> maintain() {
     // A node that nobody could hear is not silent.
     SystemTime listening_since = clock.now();
@@ -192,6 +206,7 @@ struct Server::Impl {
       };
       try {
         co_await db.run(std::move(work));
+        co_await tell_meshes(now);
       } catch (const std::runtime_error& error) {
         listening_since = clock.now();
         log::warn("maintenance put off", {{"detail", error.what()}});

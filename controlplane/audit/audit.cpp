@@ -110,6 +110,48 @@ boost::json::object event_json(const Row& row) {
   return out;
 }
 
+bool names_a_node(std::string_view text) {
+  return text.find(id_kind::Node::prefix) != std::string_view::npos;
+}
+
+// Without nodes: keys that say one, and texts in which one is named.
+boost::json::value without_nodes(const boost::json::value& value) {
+  constexpr std::string_view kOfNodes[] = {"node_id", "node_name", "endpoint", "address", "hosts"};
+  if (const auto* object = value.if_object()) {
+    boost::json::object out;
+    for (const auto& member : *object) {
+      if (std::ranges::find(kOfNodes, std::string_view(member.key())) != std::end(kOfNodes))
+        continue;
+      const auto* text = member.value().if_string();
+      if (text != nullptr && names_a_node(*text)) continue;
+      out[member.key()] = without_nodes(member.value());
+    }
+    return out;
+  }
+  if (const auto* array = value.if_array()) {
+    boost::json::array out;
+    for (const auto& item : *array) {
+      const auto* text = item.if_string();
+      if (text == nullptr || !names_a_node(*text)) out.push_back(without_nodes(item));
+    }
+    return out;
+  }
+  return value;
+}
+
+// As an organization reads it: what happened and who did it, and of nodes only that it was one.
+boost::json::object organization_event_json(const Row& row) {
+  boost::json::object out = event_json(row);
+  if (row.text("actor_kind") == "node") {
+    auto& actor = out["actor"].as_object();
+    actor["id"] = "";
+    actor["name"] = "a node";
+  }
+  if (names_a_node(row.text("subject"))) out["subject"] = "";
+  out["detail"] = without_nodes(out["detail"]);
+  return out;
+}
+
 std::string chain_of_path(const Call& call, Tx& tx) {
   // The platform's own chain is read under the name that its events carry.
   if (call.path_value("id") == kPlatformChain) return std::string(kPlatformChain);
@@ -144,7 +186,8 @@ Reply list_of_organization(const Call& call, Tx& tx) {
   tx.enter(Scope::of(id));
   const Page page = page_of(call);
   const char* query = newest_first(call) ? kNewestOfOrganization : kOfOrganization;
-  return page_reply(page, tx.query(query, {id, page.after, page.fetch()}), event_json, "event_id");
+  return page_reply(page, tx.query(query, {id, page.after, page.fetch()}),
+                    call.person.owner ? event_json : organization_event_json, "event_id");
 }
 
 // Rows of one transaction: a long chain must hold neither a lock nor a connection of the pool.

@@ -5,6 +5,7 @@
 #include "controlplane/clusters/routes.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/mesh/rounds.hpp"
 
 namespace rap::cp {
 namespace {
@@ -86,6 +87,7 @@ Reply update(const Call& call, Tx& tx) {
       call.has("metadata") ? call.object("metadata") : old.json("metadata").as_object();
   const Rows rows = tx.query(
       kUpdate, {id, call.has("name") ? call.text("name") : old.text("name"), region, metadata});
+  mesh_changed(tx, id, Urgency::soon, call.now);
   audit(tx, Actor::of(call.person), id.str(), {"cluster.changed", id.str()}, *call.body, call.now);
   return entity_reply(200, to_json(rows[0]), rows[0].integer("revision"));
 }

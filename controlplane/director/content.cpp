@@ -8,6 +8,7 @@
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "contracts/snapshot_limits.hpp"
+#include "controlplane/mesh/scope.hpp"
 #include "controlplane/releases/choose.hpp"
 #include "controlplane/roles/rules.hpp"
 #include "fabric/lease.hpp"
@@ -96,12 +97,14 @@ class Builder {
   // `stable` is the document without what changes with every build.
   void document(const std::string& path, const boost::json::object& body,
                 const boost::json::object& stable) {
-    const std::string text = boost::json::serialize(body);
+    document(path, boost::json::serialize(body), boost::json::serialize(stable));
+  }
+  void document(const std::string& path, const std::string& text, const std::string& stable) {
     boost::json::object custom;
     custom["kind"] = "snapshot";
     const Sha256Digest digest = sha256(text);
     add(path, static_cast<std::int64_t>(text.size()), to_hex(digest), std::move(custom));
-    note(path + "\n" + boost::json::serialize(stable) + "\n");
+    note(path + "\n" + stable + "\n");
     content.documents[path] = text;
   }
 
@@ -193,10 +196,25 @@ boost::json::object access_document(Tx& tx, const ClusterId& cluster, const Node
   return out;
 }
 
+// Who has a place in the mesh is told about the others; anybody else gets no such document.
+void mesh_document(Builder& builder, const MeshView& view, const NodeId& node, SystemTime now) {
+  const MeshNode* me = view.find(node.str());
+  if (me == nullptr) return;
+  const auto self = static_cast<std::uint32_t>(me - view.nodes.data());
+  const std::string text = routing::to_json(directory_for(view, self, now));
+  if (text.size() > routing::kDirectoryBytesMax) {
+    log::error("the mesh directory of a node is too large; it keeps the one before",
+               {{"node", node.str()}, {"bytes", text.size()}});
+    return;
+  }
+  builder.document("snap/mesh.json", text,
+                   to_hex(scope_hash(view, self)) + std::to_string(directory_period(*me, now)));
+}
+
 }  // namespace
 
 DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& node,
-                                const ClusterKeyset& keys, SystemTime now) {
+                                const ClusterKeyset& keys, MeshViews& mesh, SystemTime now) {
   const Rows membership = tx.query(kMembership, {cluster, node});
   const std::int64_t term = membership[0].integer("term");
   Builder builder(cluster, node, term);
@@ -246,6 +264,7 @@ DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& 
   builder.document("snap/roles.json", roles, roles);
   const auto access = access_document(tx, cluster, node, keys, assignments);
   builder.document("snap/access.json", access, access);
+  mesh_document(builder, *mesh.get(tx, cluster, now), node, now);
 
   for (const std::string& release : chosen) {
     builder.release_file(tx.query(kManifestTarget, {release})[0], "manifest_path",

@@ -10,6 +10,7 @@
 #include "base/crypto.hpp"
 #include "base/id.hpp"
 #include "controlplane/clusters/keys.hpp"
+#include "controlplane/mesh/views.hpp"
 #include "signing/sign/director.hpp"
 
 namespace rap::cp {
@@ -22,6 +23,6 @@ struct DirectorContent {
 
 // Needs Scope::platform(). Only what the node's own roles require is in it.
 DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& node,
-                                const ClusterKeyset& keys, SystemTime now);
+                                const ClusterKeyset& keys, MeshViews& mesh, SystemTime now);
 
 }  // namespace rap::cp

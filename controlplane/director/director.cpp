@@ -104,7 +104,7 @@ DirectorSet Director::current(Tx& tx, const NodeCaller& node, SystemTime now) {
   if (stored && stored->built_for == seq && fresh(*stored, now)) return stored->set;
 
   const auto keys = keys_.get(tx, node.cluster);
-  DirectorContent content = collect_content(tx, node.cluster, node.id, *keys, now);
+  DirectorContent content = collect_content(tx, node.cluster, node.id, *keys, mesh_, now);
   const bool same = stored && equal_constant_time(stored->fingerprint, content.fingerprint);
   if (same && fresh(*stored, now)) {
     tx.query(kNoChange, {node.id, stored->versions.timestamp, seq});

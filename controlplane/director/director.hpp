@@ -10,6 +10,7 @@
 
 #include "controlplane/clusters/keys.hpp"
 #include "controlplane/http/call.hpp"
+#include "controlplane/mesh/views.hpp"
 
 namespace rap::cp {
 
@@ -38,10 +39,12 @@ class Director {
   std::optional<std::string> document(Tx& tx, const NodeCaller& node, const std::string& path);
 
   const std::filesystem::path& version_storage() const { return version_storage_; }
+  MeshViews& mesh() { return mesh_; }
 
  private:
   ClusterKeys& keys_;
   std::filesystem::path version_storage_;
+  MeshViews mesh_;
 };
 
 void add_tuf_routes(std::vector<Route>& routes);

@@ -153,6 +153,8 @@ boost::json::object operation(const Route& route) {
   }
   if (route.creates) parameters.push_back(parameter("header", "Idempotency-Key", false));
   if (route.method == "PATCH") parameters.push_back(parameter("header", "If-Match", true));
+  // A PUT may be what makes the thing: then there is nothing to match yet.
+  if (route.method == "PUT") parameters.push_back(parameter("header", "If-Match", false));
   if (!parameters.empty()) out["parameters"] = std::move(parameters);
   if (!route.body.empty()) {
     boost::json::object media;

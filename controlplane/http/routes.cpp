@@ -8,6 +8,7 @@
 #include "controlplane/enrollment/routes.hpp"
 #include "controlplane/http/api.hpp"
 #include "controlplane/http/operations.hpp"
+#include "controlplane/mesh/routes.hpp"
 #include "controlplane/nodes/routes.hpp"
 #include "controlplane/releases/routes.hpp"
 #include "controlplane/resources/routes.hpp"
@@ -46,6 +47,15 @@ std::vector<Route> all_routes() {
   add_node_event_routes(routes);
   add_desired_routes(routes);
   add_tuf_routes(routes);
+  add_mesh_certificate_routes(routes);
+  add_mesh_report_routes(routes);
+  add_mesh_policy_routes(routes);
+  add_mesh_node_routes(routes);
+  add_mesh_organization_routes(routes);
+  add_egress_pool_routes(routes);
+  add_mesh_link_routes(routes);
+  add_mesh_explain_routes(routes);
+  add_mesh_access_routes(routes);
   return routes;
 }
 

@@ -8,29 +8,20 @@
 
 #include "controlplane/http/fields.hpp"
 #include "controlplane/http/query.hpp"
+#include "controlplane/http/shape.hpp"
 
 namespace rap::cp {
 namespace {
 
-// Types: string, integer, boolean, time, object (anything inside), any, the name of a shape,
-// "a|b|c" (one of these words), "[type]" (array), and "type?" (or null).
-struct Member {
-  std::string_view name;
-  std::string_view type;
-  Need need = Need::required;
-};
-
-struct Shape {
-  std::string_view name;
-  std::vector<Member> members;
-  std::string_view base = {};  // has the members of this shape, too
-};
-
 // An admin sees them, a member does not.
 constexpr Need kAdminsOnly = Need::optional;
+// Which node it is: the platform's owner sees it, organizations do not.
+constexpr Need kOwnersOnly = Need::optional;
+// While the cluster has an entry that answers and the node a certificate for the service.
+constexpr Need kWithMesh = Need::optional;
 
-const std::vector<Shape>& all_shapes() {
-  static const std::vector<Shape> shapes = {
+std::vector<Shape> make_shapes() {
+  std::vector<Shape> shapes = {
       {"FieldError", {{"pointer", "string"}, {"detail", "string"}}},
       {"Problem",
        {{"type", "string"},
@@ -220,8 +211,8 @@ const std::vector<Shape>& all_shapes() {
        {{"id", "string"},
         {"organization_id", "string"},
         {"cluster_id", "string"},
-        {"node_id", "string"},
-        {"node_name", "string"},
+        {"node_id", "string", kOwnersOnly},
+        {"node_name", "string", kOwnersOnly},
         {"resource_id", "string"},
         {"resource_name", "string"},
         {"protocol", "string"},
@@ -237,7 +228,32 @@ const std::vector<Shape>& all_shapes() {
         {"closed_at", "time?"}}},
       {"SessionNode",
        {{"endpoint", "string"}, {"spiffe_id", "string"}, {"cluster_ca_pem", "string"}}},
-      {"SessionAccess", {{"session", "Session"}, {"lease", "string"}, {"node", "SessionNode"}}},
+      {"SessionMesh",
+       {{"entries", "[string]"},
+        {"service", "string"},
+        {"carry", "string"},
+        {"carry_expires_at", "time"},
+        {"lease", "string"},
+        {"cluster_ca_pem", "string"}}},
+      // `lease` and `node` are the single hop: they go when clients take the mesh.
+      {"SessionAccess",
+       {{"session", "Session"},
+        {"lease", "string"},
+        {"node", "SessionNode"},
+        {"mesh", "SessionMesh", kWithMesh}}},
+      {"CarryAccess",
+       {{"entries", "[string]"},
+        {"service", "string"},
+        {"carry", "string"},
+        {"carry_expires_at", "time"},
+        {"cluster_ca_pem", "string"}}},
+      {"TraceAccess",
+       {{"entries", "[string]"},
+        {"target", "string"},
+        {"authority", "string"},
+        {"carry", "string"},
+        {"carry_expires_at", "time"},
+        {"cluster_ca_pem", "string"}}},
 
       {"Release",
        {{"id", "string"},
@@ -283,6 +299,12 @@ const std::vector<Shape>& all_shapes() {
         {"close_sessions", "[SessionToClose]"},
         {"detach", "[PersonToDetach]"}}},
   };
+  for (Shape& shape : mesh_shapes()) shapes.push_back(std::move(shape));
+  return shapes;
+}
+
+const std::vector<Shape>& all_shapes() {
+  static const std::vector<Shape> shapes = make_shapes();
   return shapes;
 }
 
@@ -311,7 +333,8 @@ boost::json::object of_type(std::string_view type) {
   if (type.starts_with('[')) {
     out["type"] = "array";
     out["items"] = of_type(type.substr(1, type.size() - 2));
-  } else if (type == "string" || type == "integer" || type == "boolean" || type == "object") {
+  } else if (type == "string" || type == "integer" || type == "number" || type == "boolean" ||
+             type == "object") {
     out["type"] = type;
   } else if (type == "time") {
     out["type"] = "string";

@@ -3,6 +3,7 @@
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/mesh/rounds.hpp"
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/nodes/presence.hpp"
 #include "controlplane/nodes/routes.hpp"
@@ -56,6 +57,7 @@ constexpr const char* kRevokeIdentities = R"sql(
   update node_identities set identity_status = 'revoked', revoked_at = $2
   where node_id = $1 and identity_status <> 'revoked'
 )sql";
+constexpr const char* kForgetMeshKeys = "delete from mesh_keys where node_id = $1";
 constexpr const char* kRemoveRoles = R"sql(
   update node_role_assignments set status = 'removed', removed_at = $2
   where node_id = $1 and status = 'active'
@@ -153,11 +155,14 @@ Reply set_status(const Call& call, Tx& tx, const std::string& status, const std:
   tx.query(kTouch, {id, status});
   if (status == "revoked") {
     tx.query(kRevokeIdentities, {id, call.now});
+    tx.query(kForgetMeshKeys, {id});
     tx.query(kRemoveRoles, {id, call.now});
     tx.query(kEndSessions, {id, call.now});
     close_node_connections(tx, id);
   }
   desired_changed(tx, id);
+  mesh_changed(tx, require(ClusterId::parse(changed[0].text("cluster_id"))), Urgency::now,
+               call.now);
   boost::json::object detail;
   if (reason) detail["reason"] = *reason;
   audit(tx, Actor::of(call.person), changed[0].text("cluster_id"), {kind, id.str()}, detail,

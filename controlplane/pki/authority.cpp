@@ -75,6 +75,15 @@ void add_extension(X509* certificate, X509* issuer, int nid, const std::string& 
   check(extension && X509_add_ext(certificate, extension.get(), -1) == 1, "certificate extension");
 }
 
+// ",DNS:a,IP:b": the form of OpenSSL's configuration files.
+std::string alternatives(const std::vector<std::string>& hosts) {
+  std::string out;
+  for (const std::string& host : hosts) {
+    out += (net::is_ip_literal(host) ? ",IP:" : ",DNS:") + host;
+  }
+  return out;
+}
+
 struct Template {
   std::string common_name;
   SystemTime from;
@@ -199,37 +208,39 @@ IssuedCertificate CertificateAuthority::issue_server(std::string_view key_pem,
   const Template shape{"rap-control-plane", now - kBackdate, now + life};
   CertPtr certificate = begin_certificate(shape, subject.get());
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get()));
-  std::string alternatives;
-  for (const std::string& name : names) {
-    if (!alternatives.empty()) alternatives += ',';
-    alternatives += (net::is_ip_literal(name) ? "IP:" : "DNS:") + name;
-  }
   X509* leaf = certificate.get();
   add_extension(leaf, issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
   add_extension(leaf, issuer.get(), NID_key_usage, "critical,digitalSignature");
   add_extension(leaf, issuer.get(), NID_ext_key_usage, "serverAuth");
   add_extension(leaf, issuer.get(), NID_authority_key_identifier, "keyid:always");
-  add_extension(leaf, issuer.get(), NID_subject_alt_name, alternatives);
+  add_extension(leaf, issuer.get(), NID_subject_alt_name, alternatives(names).substr(1));
   return finish(std::move(certificate), signer.get());
 }
 
 IssuedCertificate CertificateAuthority::issue_node(std::string_view csr_pem,
                                                    std::string_view spiffe_uri,
                                                    SystemTime now) const {
+  return issue_leaf(csr_pem, {std::string(spiffe_uri), {}, LeafNames::Use::server_and_client}, now);
+}
+
+IssuedCertificate CertificateAuthority::issue_leaf(std::string_view csr_pem, const LeafNames& names,
+                                                   SystemTime now) const {
   const KeyPtr signer = read_key(key_pem_.text());
   const CertPtr issuer = read_certificate(certificate_pem_);
   const RequestPtr request = read_request(csr_pem);
-  check(signer && issuer && request, "node certificate");
-  const std::string uri(spiffe_uri);
+  check(signer && issuer && request, "leaf certificate");
+  const std::string& uri = names.uri;
   const Template shape{uri.substr(uri.rfind('/') + 1), now - kBackdate, now + kNodeCertificateLife};
   CertPtr certificate = begin_certificate(shape, X509_REQ_get0_pubkey(request.get()));
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get()));
+  const bool both = names.use == LeafNames::Use::server_and_client;
   X509* leaf = certificate.get();
   add_extension(leaf, issuer.get(), NID_basic_constraints, "critical,CA:FALSE");
   add_extension(leaf, issuer.get(), NID_key_usage, "critical,digitalSignature");
-  add_extension(leaf, issuer.get(), NID_ext_key_usage, "serverAuth,clientAuth");
+  add_extension(leaf, issuer.get(), NID_ext_key_usage,
+                both ? "serverAuth,clientAuth" : "serverAuth");
   add_extension(leaf, issuer.get(), NID_authority_key_identifier, "keyid:always");
-  add_extension(leaf, issuer.get(), NID_subject_alt_name, "URI:" + uri);
+  add_extension(leaf, issuer.get(), NID_subject_alt_name, "URI:" + uri + alternatives(names.hosts));
   return finish(std::move(certificate), signer.get());
 }
 

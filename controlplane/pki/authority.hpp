@@ -38,6 +38,13 @@ Result<CertificateRequest> inspect_csr(std::string_view csr_pem);
 // Does the first certificate of `pem` carry this DNS name or address?
 bool certificate_names(std::string_view pem, const std::string& name);
 
+// What a leaf says it is: its URI, the hosts beside it, and on which side of TLS it stands.
+struct LeafNames {
+  std::string uri;
+  std::vector<std::string> hosts = {};  // DNS names and addresses
+  enum class Use { server, server_and_client } use = Use::server;
+};
+
 // A key pair that signs certificates.
 class CertificateAuthority {
  public:
@@ -55,6 +62,9 @@ class CertificateAuthority {
                                  SystemTime now, std::chrono::hours life) const;
   // Over the key of `csr_pem`, which inspect_csr() accepted, with `spiffe_uri` as its only name.
   IssuedCertificate issue_node(std::string_view csr_pem, std::string_view spiffe_uri,
+                               SystemTime now) const;
+  // The same for any leaf of a day.
+  IssuedCertificate issue_leaf(std::string_view csr_pem, const LeafNames& names,
                                SystemTime now) const;
 
  private:

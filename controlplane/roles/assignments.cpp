@@ -3,6 +3,8 @@
 #include "controlplane/audit/audit.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/mesh/names.hpp"
+#include "controlplane/mesh/rounds.hpp"
 #include "controlplane/nodes/desired.hpp"
 #include "controlplane/roles/release_roles.hpp"
 #include "controlplane/roles/routes.hpp"
@@ -103,11 +105,13 @@ Reply create(const Call& call, Tx& tx) {
   if (boost::json::serialize(call.object("policy")).size() > kPolicyMax) {
     call.bad_field("policy", "at most 8 KiB");
   }
+  require(public_endpoints(call.object("policy")));
   require(check_assignment(facts(call, tx, cluster, node, organization)));
   const auto id = RoleAssignmentId::fresh();
   tx.query(kInsert, {id, cluster, node, call.text("role"), organization, call.object("policy"),
                      call.authority.term, call.person.id, call.now});
   desired_changed(tx, node);
+  mesh_changed(tx, cluster, Urgency::now, call.now);
   boost::json::object detail;
   detail["node_id"] = node.str();
   detail["role"] = call.text("role");
@@ -130,6 +134,7 @@ Reply remove(const Call& call, Tx& tx) {
   if (rows.empty()) refuse_not_found();
   const Row& row = rows[0];
   desired_changed(tx, require(NodeId::parse(row.text("node_id"))));
+  mesh_changed(tx, require(ClusterId::parse(row.text("cluster_id"))), Urgency::now, call.now);
   boost::json::object detail;
   detail["node_id"] = row.text("node_id");
   detail["role"] = row.text("role");

@@ -8,6 +8,7 @@
 #include "base/secret.hpp"
 #include "controlplane/clusters/keys.hpp"
 #include "controlplane/http/services.hpp"
+#include "controlplane/mesh/access.hpp"
 #include "controlplane/nodes/presence.hpp"
 
 namespace rap::cp {
@@ -88,8 +89,12 @@ boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& r
   where["spiffe_id"] = node.spiffe();
   where["cluster_ca_pem"] = keys->ca.certificate_pem();
   boost::json::object out;
+  // `lease` and `node` are the single hop: they go when clients take the mesh.
   out["lease"] = lease;
   out["node"] = std::move(where);
+  if (auto mesh = mesh_access(call, tx, request, std::move(claims))) {
+    out["mesh"] = std::move(*mesh);
+  }
   return out;
 }
 

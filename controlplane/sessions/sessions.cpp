@@ -82,12 +82,15 @@ constexpr const char* kTerminate = R"sql(
   where id = $1
 )sql";
 
-boost::json::object to_json(const Row& row) {
+boost::json::object to_json(const Call& call, const Row& row) {
   boost::json::object out;
-  for (const char* key :
-       {"id", "organization_id", "cluster_id", "node_id", "node_name", "resource_id",
-        "resource_name", "protocol", "user_id", "user_name", "state", "detail"}) {
+  for (const char* key : {"id", "organization_id", "cluster_id", "resource_id", "resource_name",
+                          "protocol", "user_id", "user_name", "state", "detail"}) {
     out[key] = row.text(key);
+  }
+  // Where a session runs is nothing that an organization is told.
+  if (call.person.owner) {
+    for (const char* key : {"node_id", "node_name"}) out[key] = row.text(key);
   }
   // Reports of the node may be a moment older than the state: whoever controlled last does not now.
   out["controller"] = nullptr;
@@ -169,7 +172,7 @@ Reply create(const Call& call, Tx& tx) {
       grant_access(call, tx,
                    {cluster, node.node_id, id.str(), organization.str(), resource.text("id"),
                     fabric::LeaseVerb::open, fabric::LeaseMode::control, certificate});
-  body["session"] = to_json(rows_of(tx, {id.str()})[0]);
+  body["session"] = to_json(call, rows_of(tx, {id.str()})[0]);
   boost::json::object detail;
   detail["resource_id"] = resource.text("id");
   detail["resource"] = resource.text("name");
@@ -211,12 +214,12 @@ Reply list(const Call& call, Tx& tx) {
   if (!only.empty()) only = require(OrganizationId::parse(only)).str();
   std::vector<std::string> ids;
   for (const Row& row : listed_ids(call, tx, page, only)) ids.push_back(row.text("id"));
-  return page_reply(page, rows_of(tx, ids), to_json);
+  return page_reply(page, rows_of(tx, ids), [&](const Row& row) { return to_json(call, row); });
 }
 
 Reply get(const Call& call, Tx& tx) {
   const Row row = find_session(call, tx, false);
-  return entity_reply(200, to_json(row), row.integer("revision"));
+  return entity_reply(200, to_json(call, row), row.integer("revision"));
 }
 
 // Any member may attach: sessions belong to organizations, and who attached is told and audited.
@@ -234,7 +237,7 @@ Reply attach(const Call& call, Tx& tx) {
       call, tx,
       {cluster, row.text("node_id"), row.text("id"), organization.str(), row.text("resource_id"),
        fabric::LeaseVerb::attach, mode, client_certificate_of(call)});
-  body["session"] = to_json(row);
+  body["session"] = to_json(call, row);
   boost::json::object detail;
   detail["mode"] = mode == fabric::LeaseMode::control ? "control" : "view";
   audit(tx, Actor::of(call.person), cluster.str(),
@@ -248,12 +251,12 @@ Reply terminate(const Call& call, Tx& tx) {
   if (!call.person.owner && !call.person.is_member(organization)) refuse_not_found();
   const auto state = *session_state_from_name(row.text("state"));
   // Again, or too late: the wish is fulfilled or on its way.
-  if (is_over(state) || state == SessionState::closing) return json_reply(202, to_json(row));
+  if (is_over(state) || state == SessionState::closing) return json_reply(202, to_json(call, row));
   tx.query(kTerminate, {row.text("id"), call.person.display_name, call.now});
   desired_changed(tx, require(NodeId::parse(row.text("node_id"))));
   audit(tx, Actor::of(call.person), row.text("cluster_id"),
         {"session.terminated", row.text("id"), organization.str()}, {}, call.now);
-  return json_reply(202, to_json(rows_of(tx, {row.text("id")})[0]));
+  return json_reply(202, to_json(call, rows_of(tx, {row.text("id")})[0]));
 }
 
 }  // namespace

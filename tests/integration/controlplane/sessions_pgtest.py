@@ -232,11 +232,12 @@ class Sessions(PlaneTest):
             f"/v1/nodes/{other.id}")["workloads"]], 5, state)
         says("running")
         known("running")
-        placed = [ask()["session"]["node_id"] for _ in range(6)]
+        placed_on = lambda: self.owner.get(f"/v1/sessions/{ask()['session']['id']}")["node_id"]
+        placed = [placed_on() for _ in range(6)]
         self.assertEqual(sorted(placed), sorted([self.n.id, other.id] * 3))
         says("backoff")
         known("backoff")
-        self.assertEqual({ask()["session"]["node_id"] for _ in range(3)}, {self.n.id})
+        self.assertEqual({placed_on() for _ in range(3)}, {self.n.id})
         self.owner.post(f"/v1/nodes/{self.n.id}/disable", {})
         self.assertIn("is backoff", self.refused(503, "unavailable", ask)["detail"])
         says("running", mesh_endpoint="")
