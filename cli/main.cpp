@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
   add_login_commands(app, cli);
   add_cluster_commands(app, cli);
   add_node_commands(app, cli);
+  add_mesh_commands(app, cli);
   add_organization_commands(app, cli);
   add_people_commands(app, cli);
   add_resource_commands(app, cli);
