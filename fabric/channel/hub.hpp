@@ -81,7 +81,7 @@ class ChannelHub {
   bool connected(const std::string& node_id) const;
   std::vector<LinkFacts> links() const;
   // What was refused or ended by us, by reason: handshake, certificate, unknown-peer, full,
-  // protocol, silent, revoked, expired, stream-rate, stuck, cut.
+  // protocol, silent, revoked, expired, stream-rate, cut.
   const std::map<std::string, std::uint64_t, std::less<>>& refusals() const;
 
   struct Impl;
