@@ -9,6 +9,7 @@
 #include "host/loader/plugin_loader.hpp"
 #include "host/loader/plugin_manifest.hpp"
 #include "host/loader/sealed_memfd.hpp"
+#include "rap/ext/host.h"
 
 namespace rap::worker {
 namespace {
@@ -31,16 +32,19 @@ Result<std::vector<std::string>> texts(const json::array& array, std::size_t mos
   return out;
 }
 
-Result<loader::AdapterFacts> adapter_of(const loader::PluginManifest& manifest,
+Result<loader::AdapterFacts> adapter_of(const std::vector<loader::AdapterFacts>& adapters,
                                         const std::string& id) {
-  for (const loader::AdapterFacts& facts : manifest.adapters) {
+  for (const loader::AdapterFacts& facts : adapters) {
     if (facts.id == id) return facts;
   }
-  return fail(Errc::not_found, "the manifest has no adapter " + id);
+  return fail(Errc::not_found, "the plugin has no adapter " + id);
 }
 
 Result<std::vector<std::string>> grants_for(const loader::AdapterFacts& adapter,
-                                            const std::vector<std::string>& granted) {
+                                            std::vector<std::string> granted,
+                                            const sandbox::Kept& kept) {
+  // A need for it is then a need that was not granted.
+  if (kept.state_directory < 0) std::erase(granted, RAP_HOST_STATE_DIR);
   std::vector<std::string> out;
   for (const std::string& need : adapter.needs) {
     if (!contains(granted, need)) {
@@ -64,7 +68,7 @@ Status check_profile(const loader::AdapterFacts& adapter, sandbox::Network netwo
 
 // The schema stands in the library, so nobody can check before it is mapped; no code of the plugin
 // but its constructors has run then.
-Status check_config(const LoadRequest& request, const std::string& schema) {
+Status check_config(const AdapterRequest& request, const std::string& schema) {
   auto config = parse_json(request.config);
   if (!config) return fail(config.error(), "config");
   auto wrong = check_against_schema(*config, schema);
@@ -73,35 +77,50 @@ Status check_config(const LoadRequest& request, const std::string& schema) {
   return {};
 }
 
+// What is decided before the library is mapped.
+Result<std::vector<std::string>> check_facts(const loader::AdapterFacts& adapter,
+                                             const AdapterRequest& request,
+                                             const sandbox::Kept& kept) {
+  auto grants = grants_for(adapter, request.grants, kept);
+  if (!grants) return fail(grants.error());
+  if (auto fits = check_profile(adapter, kept.network); !fits) return fail(fits.error());
+  return grants;
+}
+
 }  // namespace
 
+Result<AdapterRequest> parse_adapter(const json::object& body) {
+  auto adapter = json_string(body, "adapter");
+  auto grants = json_array(body, "grants");
+  if (!adapter) return fail(adapter.error());
+  if (!grants) return fail(grants.error());
+  auto list = texts(**grants, kGrantsMax);
+  if (!list) return fail(list.error());
+  const json::value* config = body.if_contains("config");
+  return AdapterRequest{*adapter, *std::move(list),
+                        config != nullptr && config->is_object() ? json::serialize(*config) : "{}"};
+}
+
 Result<LoadRequest> parse_load(const json::object& body) {
-  LoadRequest out;
+  auto adapter = parse_adapter(body);
   auto sha256 = json_string(body, "sha256");
   auto length = json_int(body, "length");
-  auto adapter = json_string(body, "adapter");
   auto manifest = json_object(body, "manifest");
-  auto grants = json_array(body, "grants");
   auto organization = json_string(body, "organization");
+  if (!adapter) return fail(adapter.error());
   if (!sha256) return fail(sha256.error());
   if (!length) return fail(length.error());
-  if (!adapter) return fail(adapter.error());
   if (!manifest) return fail(manifest.error());
-  if (!grants) return fail(grants.error());
   if (!organization) return fail(organization.error());
   const std::string mode = json_string_or_none(body, "mode").value_or("session");
   if (mode != "session" && mode != "workload") return fail(Errc::unsupported, "mode " + mode);
-  auto list = texts(**grants, kGrantsMax);
-  if (!list) return fail(list.error());
+  LoadRequest out;
+  static_cast<AdapterRequest&>(out) = *std::move(adapter);
   out.mode = mode == "session" ? Mode::session : Mode::workload;
   out.sha256 = *sha256;
   out.length = *length;
-  out.adapter = *adapter;
   out.manifest = json::serialize(**manifest);
-  out.grants = *std::move(list);
   out.organization = *organization;
-  const json::value* config = body.if_contains("config");
-  out.config = config != nullptr && config->is_object() ? json::serialize(*config) : "{}";
   return out;
 }
 
@@ -118,11 +137,10 @@ Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& repor
   if (auto same = loader::match_file(*manifest, sealed->size, sealed->sha256); !same) {
     return fail(same.error());
   }
-  auto adapter = adapter_of(*manifest, request.adapter);
+  auto adapter = adapter_of(manifest->adapters, request.adapter);
   if (!adapter) return fail(adapter.error());
-  auto grants = grants_for(*adapter, request.grants);
+  auto grants = check_facts(*adapter, request, kept);
   if (!grants) return fail(grants.error());
-  if (auto fits = check_profile(*adapter, kept.network); !fits) return fail(fits.error());
   if (request.mode == Mode::session && kept.network != sandbox::Network::none) {
     return fail(Errc::forbidden, "net.client is for workloads");
   }
@@ -133,10 +151,9 @@ Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& repor
   if (auto same = loader::match_adapters(*manifest, library->adapters); !same) {
     return fail(same.error());
   }
-  const auto described =
-      std::find_if(library->adapters.begin(), library->adapters.end(),
-                   [&](const loader::AdapterFacts& facts) { return facts.id == request.adapter; });
-  if (described == library->adapters.end()) return fail(Errc::mismatch, "no such adapter");
+  // The library's own words from here on: the manifest says the same.
+  auto described = adapter_of(library->adapters, request.adapter);
+  if (!described) return fail(described.error());
   if (auto good = check_config(request, described->config_schema); !good) {
     return fail(good.error());
   }
@@ -144,7 +161,20 @@ Result<Loaded> load(const LoadRequest& request, Fd memfd, sandbox::Report& repor
     const rap_result warm = library->plugin->warm_up();
     if (warm != RAP_OK) return fail(Errc::unavailable, "warm_up: " + std::to_string(warm));
   }
-  return Loaded{library->plugin, adapter->fork_safe, *std::move(grants), described->config_schema};
+  return Loaded{library->plugin,
+                adapter->fork_safe,
+                {*std::move(grants), described->config_schema},
+                std::move(library->adapters),
+                kept};
+}
+
+Result<Admitted> admit(const Loaded& library, const AdapterRequest& request) {
+  auto adapter = adapter_of(library.adapters, request.adapter);
+  if (!adapter) return fail(adapter.error());
+  auto grants = check_facts(*adapter, request, library.kept);
+  if (!grants) return fail(grants.error());
+  if (auto good = check_config(request, adapter->config_schema); !good) return fail(good.error());
+  return Admitted{*std::move(grants), adapter->config_schema};
 }
 
 Status check_session_options(const json::value& options, std::string_view config_schema) {

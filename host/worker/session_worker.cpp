@@ -249,11 +249,12 @@ class SessionWorker final : private AgentLink, private HubListener {
   }
 
   // ---- AgentLink ----
-  void call(json::object body, std::chrono::milliseconds timeout,
+  void call(json::object body, std::vector<Fd> fds, std::chrono::milliseconds timeout,
             std::function<void(Result<ipc::Message>)> done) override {
     body["session"] = start_.session_id;
-    server_.call(std::move(body), {}, timeout, std::move(done));
+    server_.call(std::move(body), std::move(fds), timeout, std::move(done));
   }
+  void note(const json::object& body) override { server_.send_note(body); }
 
   void watch_signals() {
     // Not SIGALRM, which is the watchdog's.

@@ -1,10 +1,6 @@
 #include "host/worker/workload.hpp"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 
 #include <boost/json.hpp>
 
@@ -22,246 +18,226 @@ using namespace std::chrono_literals;
 
 // How old what the agent knows may be; a heartbeat comes every 5 to 60 s.
 constexpr auto kHealthEvery = 5s;
-// While it drains somebody waits for the end.
-constexpr auto kDrainLook = 100ms;
-// Ports, and names on the mesh, of one adapter.
-constexpr std::size_t kServicesMax = 16;
-// Connections of one readiness, so that a flood leaves the adapter its turns.
-constexpr int kAcceptsMax = 16;
-// Until a busy adapter, or a process without descriptors, is offered more. The kernel's queue
-// holds who comes meanwhile.
-constexpr auto kAcceptPause = 100ms;
 // What the agent itself takes for a snapshot.
 constexpr std::uint64_t kSnapshotBytesMax = 16u << 20;
+// A workload that drains longer holds back the update that waits for it.
+constexpr std::int64_t kDrainMsMax = 10 * 60 * 1000;
 
-const char* level_name(std::uint32_t level) {
-  if (level == RAP_HEALTH_OK) return "ok";
-  return level == RAP_HEALTH_DEGRADED ? "degraded" : "failed";
-}
-
-json::object health_json(const rap_health& health) {
-  return {{"level", level_name(health.level)},
-          {"note", as_utf8(health.note)},
-          {"sessions", health.sessions},
-          {"streams", health.streams}};
-}
-
-bool is_listening(int fd) {
-  int value = 0;
-  socklen_t size = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1;
-}
-
-Result<Fd> only_fd(ipc::Message& message) {
-  if (message.fds.size() != 1) return fail(Errc::invalid, message.op + " needs one descriptor");
-  return std::move(message.fds.front());
+// The bytes of a sealed memfd that came with a message.
+Result<loader::SealedMapping> sealed_bytes(ipc::Message& message, std::uint64_t limit) {
+  auto fd = only_fd(message);
+  if (!fd) return fail(fd.error());
+  auto sealed = loader::adopt_sealed(*std::move(fd), limit);
+  if (!sealed) return fail(sealed.error(), message.op);
+  auto mapping = loader::SealedMapping::map(sealed->fd.get());
+  if (!mapping) return fail(mapping.error(), message.op);
+  return mapping;
 }
 
 }  // namespace
 
 Workload::Workload(Loop& loop, ipc::IpcServer& server, WorkloadStart start,
                    std::function<void()> ended)
-    : loop_(loop),
-      server_(server),
-      start_(std::move(start)),
-      ended_(std::move(ended)),
-      host_(loop, *this, watchdog_, [this] {
-        PluginHostOptions options = start_.host;
-        options.health_reported = [this] { loop_.post([this] { look(); }); };
-        return options;
-      }()) {}
+    : loop_(loop), server_(server), start_(std::move(start)), ended_(std::move(ended)) {}
 
-Status Workload::start() {
-  if (auto started = host_.start(*start_.plugin, start_.adapter_id); !started) return started;
-  (void)host_.call("get_extension", [&] {
-    rap_adapter* adapter = host_.adapter();
-    accept_ = static_cast<const rap_adapter_accept_1*>(
-        adapter->get_extension(adapter, RAP_ADAPTER_ACCEPT));
-    return RAP_OK;
+Status Workload::start(const AdapterRequest& request, const Admitted& admitted) {
+  first_ = request.adapter;
+  if (auto made = create(request, admitted); !made) return made;
+  loop_.timer(kHealthEvery, kHealthEvery, [this] {
+    for (const auto& [id, adapter] : adapters_) adapter->look();
   });
-  look();
-  loop_.timer(kHealthEvery, kHealthEvery, [this] { look(); });
   return {};
 }
 
-Result<json::object> Workload::on_request(ipc::Message& message) {
-  if (message.op == "accept") return accept(message);
-  if (message.op == "listen") return listen(message);
-  if (message.op == "unlisten") return unlisten(*message.body);
-  if (message.op == "snapshot") return snapshot(message);
-  return fail(Errc::unsupported, "a workload has no op " + message.op);
+// ---- adapters that come and go ----
+Status Workload::create(const AdapterRequest& request, const Admitted& admitted) {
+  const std::string id = request.adapter;
+  if (adapters_.contains(id)) return fail(Errc::conflict, id + " is there already");
+  PluginHostOptions options;
+  options.grants = admitted.grants;
+  options.config = request.config;
+  options.organization = start_.organization;
+  options.state_directory = start_.library->kept.state_directory;
+  AgentLink& link = *this;
+  auto made = std::make_unique<WorkloadAdapter>(
+      loop_, server_, link, watchdog_, id, std::move(options), [this, id] { adapter_ended(id); });
+  PluginHost& host = made->host();
+  for (const auto& [name, text] : documents_) host.set_snapshot(name, text);
+  for (const auto& [key, identity] : identities_) host.set_identity(identity);
+  if (auto started = made->start(*start_.library->plugin); !started) return started;
+  adapters_.emplace(id, std::move(made));
+  return {};
 }
 
-// ---- streams of others ----
-Status Workload::open_services() {
-  if (accept_ == nullptr) return fail(Errc::unsupported, "the adapter accepts no streams");
+Result<json::object> Workload::add(const json::object& body) {
   if (draining_) return fail(Errc::unavailable, "draining");
-  return {};
+  auto request = parse_adapter(body);
+  if (!request) return fail(request.error());
+  auto admitted = admit(*start_.library, *request);
+  if (!admitted) return fail(admitted.error());
+  if (auto made = create(*request, *admitted); !made) return fail(made.error());
+  json::object answer;
+  add_status(answer);
+  return answer;
 }
 
-Result<json::object> Workload::accept(ipc::Message& message) {
-  if (auto open = open_services(); !open) return fail(open.error());
-  auto service = json_string(*message.body, "service");
-  auto peer = json_string(*message.body, "peer");
-  auto fd = only_fd(message);
-  if (!service) return fail(service.error());
-  if (!peer) return fail(peer.error());
-  if (!fd) return fail(fd.error());
-  const rap_result result = give(*std::move(fd), *service, *peer);
-  if (result != RAP_OK) return fail(host_.error_of("accept", result));
-  return json::object{};
-}
-
-Result<json::object> Workload::listen(ipc::Message& message) {
-  if (auto open = open_services(); !open) return fail(open.error());
-  auto name = json_string(*message.body, "service");
-  auto address = json_string(*message.body, "address");
-  auto fd = only_fd(message);
-  if (!name) return fail(name.error());
-  if (!address) return fail(address.error());
-  if (!fd) return fail(fd.error());
-  if (!is_listening(fd->get())) return fail(Errc::invalid, "listen: not a listening socket");
-  if (services_.contains(*name)) return fail(Errc::conflict, *name + " has its socket");
-  if (services_.size() >= kServicesMax) return fail(Errc::exhausted, "16 services are the most");
-  fcntl(fd->get(), F_SETFL, fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
-  Service& service = services_[*name];
-  service = {*std::move(fd), *name, *address};
-  watch_service(service);
-  return json::object{};
-}
-
-Result<json::object> Workload::unlisten(const json::object& body) {
-  auto name = json_string(body, "service");
-  if (!name) return fail(name.error());
-  const auto at = services_.find(*name);
-  if (at == services_.end()) return fail(Errc::not_found, "service " + *name);
-  loop_.unwatch(at->second.fd.get());
-  services_.erase(at);
-  return json::object{};
-}
-
-rap_result Workload::give(Fd connected, const std::string& service, const std::string& peer) {
-  fcntl(connected.get(), F_SETFL, fcntl(connected.get(), F_GETFL) | O_NONBLOCK);
-  rap_incoming from{};
-  from.size = sizeof from;
-  from.kind = RAP_STREAM_BYTES;
-  from.service = {service.data(), service.size()};
-  from.peer = {peer.data(), peer.size()};
-  const rap_result result = host_.call(
-      "accept", [&] { return accept_->accept(host_.adapter(), connected.get(), &from); });
-  if (result == RAP_OK) {
-    (void)connected.release();  // M4
-    ++accepted_;
+Result<json::object> Workload::remove(const json::object& body) {
+  auto id = json_string(body, "adapter");
+  if (!id) return fail(id.error());
+  const auto at = adapters_.find(*id);
+  if (at == adapters_.end()) return fail(Errc::not_found, "adapter " + *id);
+  const std::int64_t drain_ms =
+      std::clamp<std::int64_t>(json_int_or_none(body, "drain_ms").value_or(0), 0, kDrainMsMax);
+  if (drain_ms == 0) {
+    at->second->stop();
   } else {
-    ++refused_;
+    at->second->drain(std::chrono::milliseconds(drain_ms));
   }
-  return result;
+  return json::object{};
 }
 
-void Workload::watch_service(Service& service) {
-  (void)loop_
-      .watch(service.fd.get(), kRead, [this, &service](std::uint32_t) { accept_from(service); })
-      .has_value();
-}
-
-void Workload::accept_from(Service& service) {
-  const std::string name = service.name;
-  for (int i = 0; i < kAcceptsMax; ++i) {
-    Fd connected(accept4(service.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!connected) {
-      if (errno == EAGAIN) return;
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      return pause(service);
-    }
-    if (give(std::move(connected), name, "") == RAP_E_BUSY) return pause(service);
-  }
-}
-
-void Workload::pause(Service& service) {
-  if (std::exchange(service.paused, true)) return;
-  loop_.unwatch(service.fd.get());
-  loop_.timer(kAcceptPause, 0ms, [this, name = service.name] {
-    const auto at = services_.find(name);
-    if (at == services_.end() || !std::exchange(at->second.paused, false)) return;
-    watch_service(at->second);
+void Workload::adapter_ended(const std::string& id) {
+  // Later: the adapter is in the middle of its own stop().
+  loop_.post([this, id] {
+    const auto at = adapters_.find(id);
+    if (at == adapters_.end() || at->second->host().adapter() != nullptr) return;
+    accepted_ += at->second->accepted();
+    refused_ += at->second->refused();
+    adapters_.erase(at);
+    const json::object note = {{"op", "adapter_ended"}, {"adapter", id}};
+    server_.send_note(note);
+    if (adapters_.empty()) ended_();
   });
 }
 
-void Workload::close_services() {
-  for (auto& [name, service] : services_) loop_.unwatch(service.fd.get());
-  services_.clear();
+Result<WorkloadAdapter*> Workload::adapter_of(const json::object& body) {
+  if (adapters_.empty()) return fail(Errc::unavailable, "no adapter is left");
+  const auto named = json_string_or_none(body, "adapter");
+  auto at = adapters_.find(named ? *named : first_);
+  if (!named && at == adapters_.end()) at = adapters_.begin();
+  if (at == adapters_.end()) return fail(Errc::not_found, "adapter " + *named);
+  return at->second.get();
 }
 
-// ---- what the agent knows ----
+// ---- requests ----
+Result<std::optional<json::object>> Workload::on_request(ipc::IpcServer::RequestId request,
+                                                         ipc::Message& message) {
+  const json::object& body = *message.body;
+  std::optional<Result<json::object>> done;
+  if (message.op == "adapter.add") done = add(body);
+  if (message.op == "adapter.remove") done = remove(body);
+  if (message.op == "snapshot") done = snapshot(message);
+  if (message.op == "identity") done = identity(message);
+  if (message.op == "mesh.drop") done = mesh_drop(body);
+  if (!done) {
+    auto adapter = adapter_of(body);
+    if (!adapter) return fail(adapter.error());
+    return (*adapter)->on_request(request, message);
+  }
+  if (!*done) return fail(done->error());
+  return std::optional<json::object>(**std::move(done));
+}
+
 Result<json::object> Workload::snapshot(ipc::Message& message) {
   auto name = json_string(*message.body, "name");
   if (!name) return fail(name.error());
-  auto fd = only_fd(message);
-  if (!fd) return fail(fd.error());
-  auto sealed = loader::adopt_sealed(*std::move(fd), kSnapshotBytesMax);
-  if (!sealed) return fail(sealed.error(), "snapshot");
-  auto mapping = loader::SealedMapping::map(sealed->fd.get());
-  if (!mapping) return fail(mapping.error(), "snapshot");
+  auto mapping = sealed_bytes(message, kSnapshotBytesMax);
+  if (!mapping) return fail(mapping.error());
   const std::string_view text = as_text(mapping->bytes());
   const JsonLimits limits{.bytes_max = kSnapshotBytesMax, .depth_max = 32};
   if (auto document = parse_json(text, limits); !document)
     return fail(document.error(), "snapshot");
-  host_.set_snapshot(*name, std::string(text));
+  const auto shared = std::make_shared<const std::string>(text);
+  documents_[*name] = shared;
+  for (const auto& [id, adapter] : adapters_) adapter->host().set_snapshot(*name, shared);
   return json::object{};
 }
 
-void Workload::look() {
-  if (host_.adapter() == nullptr) return;
-  const rap_health seen = host_.health();
-  // How many streams are open is told with the level, and not a reason to tell it.
-  const bool news = seen.level != health_.level || std::strcmp(seen.note, health_.note) != 0;
-  health_ = seen;
-  if (!news) return;
-  const json::object note = {{"op", "health"}, {"health", health_json(health_)}};
-  server_.send_note(note);
+Result<json::object> Workload::identity(ipc::Message& message) {
+  std::optional<loader::SealedMapping> mapping;
+  if (!message.fds.empty()) {
+    auto given = sealed_bytes(message, kIdentityBytesMax);
+    if (!given) return fail(given.error());
+    mapping = *std::move(given);
+  }
+  auto made = parse_identity(*message.body, mapping ? mapping->bytes() : ByteView());
+  if (!made) return fail(made.error());
+  const IdentityKey key{(*made)->kind, (*made)->organization};
+  if (!identities_.contains(key) && identities_.size() >= kIdentitiesMax) {
+    return fail(Errc::exhausted, "identities");
+  }
+  for (const auto& [id, adapter] : adapters_) adapter->host().set_identity(*made);
+  if ((*made)->withdrawn()) {
+    identities_.erase(key);
+  } else {
+    identities_[key] = *std::move(made);
+  }
+  return json::object{};
+}
+
+Result<json::object> Workload::mesh_drop(const json::object& body) {
+  const std::string session = json_string_or_none(body, "session").value_or("");
+  const std::string organization = json_string_or_none(body, "organization").value_or("");
+  if (session.empty() == organization.empty()) {
+    return fail(Errc::invalid, "mesh.drop: a session or an organization");
+  }
+  for (const auto& [id, adapter] : adapters_) adapter->host().mesh_drop(session, organization);
+  return json::object{};
 }
 
 void Workload::add_status(json::object& out) {
   out["mode"] = "workload";
   out["draining"] = draining_;
-  out["health"] = health_json(health_);
-  out["accepted"] = accepted_;
-  out["refused"] = refused_;
-  json::array services;
-  for (const auto& [name, service] : services_) {
-    services.push_back({{"service", name}, {"address", service.address}});
+  rap_health worst{};
+  std::uint64_t accepted = accepted_, refused = refused_;
+  json::array adapters, services, metrics;
+  for (const auto& [id, adapter] : adapters_) {
+    const rap_health& health = adapter->health();
+    worst.sessions += health.sessions;
+    worst.streams += health.streams;
+    if (health.level > worst.level || worst.note[0] == '\0') {
+      worst.level = std::max(worst.level, health.level);
+      std::copy(std::begin(health.note), std::end(health.note), worst.note);
+    }
+    accepted += adapter->accepted();
+    refused += adapter->refused();
+    adapters.push_back({{"adapter", id},
+                        {"draining", adapter->draining()},
+                        {"health", health_json(health)},
+                        {"accepted", adapter->accepted()},
+                        {"refused", adapter->refused()}});
+    adapter->add_services(services);
+    for (json::value& metric : metrics_json(adapter->host().metrics())) {
+      metric.as_object()["adapter"] = id;
+      metrics.push_back(std::move(metric));
+    }
   }
+  out["health"] = health_json(worst);
+  out["accepted"] = accepted;
+  out["refused"] = refused;
+  out["adapters"] = std::move(adapters);
   out["services"] = std::move(services);
-  out["metrics"] = metrics_json(host_.metrics());
+  out["metrics"] = std::move(metrics);
 }
 
-void Workload::call(json::object body, std::chrono::milliseconds timeout,
+void Workload::call(json::object body, std::vector<Fd> fds, std::chrono::milliseconds timeout,
                     std::function<void(Result<ipc::Message>)> done) {
-  server_.call(std::move(body), {}, timeout, std::move(done));
+  server_.call(std::move(body), std::move(fds), timeout, std::move(done));
+}
+
+void Workload::note(const json::object& body) {
+  server_.send_note(body);
 }
 
 // ---- the end ----
 void Workload::drain(std::chrono::milliseconds limit) {
-  if (host_.adapter() == nullptr || std::exchange(draining_, true)) return;
-  close_services();
-  rap_adapter* adapter = host_.adapter();
-  const rap_result result = host_.call(
-      "drain", [&] { return adapter->drain(adapter, static_cast<std::uint64_t>(limit.count())); });
-  if (result < 0) log::warn("drain", {{"detail", host_.error_of("drain", result).text()}});
-  const auto until = Loop::Clock::now() + limit;
-  loop_.timer(0ms, kDrainLook, [this, until] {
-    if (host_.adapter() == nullptr) return;
-    const rap_health seen = host_.health();
-    if (seen.sessions + seen.streams > 0 && Loop::Clock::now() < until) return;
-    stop();
-  });
+  if (std::exchange(draining_, true)) return;
+  for (const auto& [id, adapter] : adapters_) adapter->drain(limit);
 }
 
 void Workload::stop() {
-  if (host_.adapter() == nullptr) return;
-  close_services();
-  host_.stop();
-  ended_();
+  draining_ = true;
+  for (const auto& [id, adapter] : adapters_) adapter->stop();
 }
 
 }  // namespace rap::worker

@@ -1,79 +1,69 @@
-// An adapter without sessions, in the process that loaded it: created at the start, told what the
-// agent has for it, watched, drained, stopped. docs/contracts/ipc.md has its requests.
-//
-//   start() ─► running ─drain()─► draining ─nothing open, or the deadline─► ended()
-//                 └───────────────stop()──────────┴───────────────────────► ended()
+// What a process is that runs adapters without sessions: one that `load` named, and others of the
+// same library that come and go. docs/contracts/ipc.md has its requests. When the last adapter has
+// ended the workload has.
 #pragma once
 
 #include <map>
 #include <optional>
 
-#include "host/ipc/server.hpp"
-#include "host/worker/plugin_host/plugin_host.hpp"
+#include "host/worker/plugin_load.hpp"
+#include "host/worker/workload_adapter.hpp"
 
 namespace rap::worker {
 
 struct WorkloadStart {
-  const rap_plugin* plugin = nullptr;
-  std::string adapter_id;
-  PluginHostOptions host;
+  const Loaded* library = nullptr;  // outlives the workload
+  std::string organization;
 };
 
 class Workload final : private AgentLink {
  public:
-  // All outlive it. `ended` is called once, when the adapter is stopped and destroyed. Make it
+  // All outlive it. `ended` is called once, when the last adapter is stopped and destroyed. Make it
   // before stage two of the sandbox: the watchdog needs its timer.
   Workload(Loop& loop, ipc::IpcServer& server, WorkloadStart start, std::function<void()> ended);
 
-  // create and start. `invalid` for a configuration that the adapter does not take.
-  Status start();
+  // The adapter that `load` named.
+  Status start(const AdapterRequest& request, const Admitted& admitted);
 
-  // accept, listen, unlisten, snapshot; `unsupported` for anything else.
-  Result<boost::json::object> on_request(ipc::Message& message);
-  // mode, health, services, metrics and counters.
+  // No answer: it comes later, on the server. `unsupported` for an op that a workload has not.
+  Result<std::optional<boost::json::object>> on_request(ipc::IpcServer::RequestId request,
+                                                        ipc::Message& message);
+  // mode, health, services, metrics and counters, of all and of each adapter.
   void add_status(boost::json::object& out);
 
-  // Tells the adapter, stops listening, and stops it when nothing is open any more, at the latest
-  // after `limit`. Returns at once.
+  // All adapters.
   void drain(std::chrono::milliseconds limit);
-  // Now.
   void stop();
 
  private:
-  struct Service {
-    Fd fd;
-    std::string name, address;
-    bool paused = false;  // not watched: the adapter was busy, or the process has no descriptors
-  };
-
-  Status open_services();
-  Result<boost::json::object> accept(ipc::Message& message);
-  Result<boost::json::object> listen(ipc::Message& message);
-  Result<boost::json::object> unlisten(const boost::json::object& body);
+  // `conflict`: it is there, or has not drained yet.
+  Status create(const AdapterRequest& request, const Admitted& admitted);
+  Result<boost::json::object> add(const boost::json::object& body);
+  Result<boost::json::object> remove(const boost::json::object& body);
   Result<boost::json::object> snapshot(ipc::Message& message);
-  rap_result give(Fd connected, const std::string& service, const std::string& peer);
-  void watch_service(Service& service);
-  void accept_from(Service& service);
-  void pause(Service& service);
-  void close_services();
-  // Asks for health; tells the agent when it is another one than it was told.
-  void look();
+  Result<boost::json::object> identity(ipc::Message& message);
+  Result<boost::json::object> mesh_drop(const boost::json::object& body);
+  // The one that a request names, else the first that is left.
+  Result<WorkloadAdapter*> adapter_of(const boost::json::object& body);
+  void adapter_ended(const std::string& id);
 
   // AgentLink
-  void call(boost::json::object body, std::chrono::milliseconds timeout,
+  void call(boost::json::object body, std::vector<Fd> fds, std::chrono::milliseconds timeout,
             std::function<void(Result<ipc::Message>)> done) override;
+  void note(const boost::json::object& body) override;
 
   Loop& loop_;
   ipc::IpcServer& server_;
   WorkloadStart start_;
   std::function<void()> ended_;
   Watchdog watchdog_;
-  PluginHost host_;
-  const rap_adapter_accept_1* accept_ = nullptr;  // null: the adapter accepts nothing
-  std::map<std::string, Service> services_;       // by name; stable addresses
-  rap_health health_{};                           // as last told
+  std::map<std::string, std::unique_ptr<WorkloadAdapter>> adapters_;  // by id
+  std::string first_;                                                 // the one that `load` named
+  // What adapters that are added later are told, too.
+  std::map<std::string, std::shared_ptr<const std::string>> documents_;
+  std::map<IdentityKey, IdentityPtr> identities_;
   bool draining_ = false;
-  std::uint64_t accepted_ = 0, refused_ = 0;
+  std::uint64_t accepted_ = 0, refused_ = 0;  // of adapters that have ended
 };
 
 }  // namespace rap::worker

@@ -83,9 +83,10 @@ class Zygote {
       return server_.answer(id, answer);
     }
     if (workload_ && message.op != "fork") {
-      auto answer = workload_->on_request(message);
+      auto answer = workload_->on_request(id, message);
       if (!answer) return server_.refuse(id, answer.error());
-      return server_.answer(id, *answer);
+      if (*answer) server_.answer(id, **answer);  // else it comes later
+      return;
     }
     server_.refuse(id, {Errc::unsupported, "unknown op " + message.op});
   }
@@ -96,9 +97,6 @@ class Zygote {
     auto request = parse_load(body);
     if (!request) return server_.refuse(id, request.error());
     request_ = *std::move(request);
-    const Fd& state = start_.sandbox.state_directory;
-    // A need for it is then a need that was not granted.
-    if (!state) std::erase(request_->grants, RAP_HOST_STATE_DIR);
     auto two = sandbox::StageTwo::prepare(start_.sandbox.kept());
     Result<Loaded> loaded = two ? load(*request_, std::move(start_.plugin), start_.sandbox.report,
                                        start_.sandbox.kept())
@@ -126,16 +124,12 @@ class Zygote {
   // the workload from now on; its end is the workload's.
   Status start_workload() {
     WorkloadStart start;
-    start.plugin = loaded_->plugin;
-    start.adapter_id = request_->adapter;
-    start.host.grants = loaded_->grants;
-    start.host.config = request_->config;
-    start.host.organization = request_->organization;
-    start.host.state_directory = start_.sandbox.state_directory.get();
+    start.library = &*loaded_;
+    start.organization = request_->organization;
     workload_.emplace(loop_, server_, std::move(start), [this] { stop(0); });
     prctl(PR_SET_NAME, "rap-workload", 0, 0, 0);
     if (auto closed = stage_two_->apply(start_.sandbox.report); !closed) return closed;
-    return workload_->start();
+    return workload_->start(*request_, loaded_->first);
   }
 
   // ---- fork ----
@@ -165,9 +159,9 @@ class Zygote {
     out.listening = std::move(listening);
     out.plugin = loaded_->plugin;
     out.adapter_id = request_->adapter;
-    out.grants = loaded_->grants;
+    out.grants = loaded_->first.grants;
     out.config = request_->config;
-    out.config_schema = loaded_->config_schema;
+    out.config_schema = loaded_->first.config_schema;
     out.organization = request_->organization;
     out.report = start_.sandbox.report;
     out.agent_uid = start_.sandbox.starter_uid;

@@ -39,7 +39,7 @@ def run(*command, text_in=None):
 
 def own_lines(include):
     """The preprocessed lines that come from our headers, with macros kept and tags spelled out."""
-    top = '#include "rap/ext/session.h"\n'
+    top = '#include "rap/ext/mesh.h"\n'
     spelled = [f"-D{tag}={tag}__" for tag in TAGS]
     text = run(os.environ.get("CC", "cc"), "-E", "-dD", "-std=c11", "-xc", "-I", include, *spelled, "-",
                text_in=top)
@@ -149,7 +149,7 @@ def growable(lines):
 
 
 def probe(lines):
-    text = '#include <rap/ext/session.h>\n'
+    text = '#include <rap/ext/mesh.h>\n'
     for name in structs(lines):
         text += (f"RAP_EXPORT void rap_abi_probe_{name}(const struct {name}*);\n"
                  f"void rap_abi_probe_{name}(const struct {name}* p) {{ (void)p; }}\n")

@@ -14,7 +14,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 API = os.path.join(HERE, "..", "..", "plugin-api")
 INCLUDE = os.path.join(API, "include")
-HEADERS = ("rap/abi.h", "rap/plugin.h", "rap/ext/host.h", "rap/ext/session.h")
+HEADERS = ("rap/abi.h", "rap/plugin.h", "rap/ext/host.h", "rap/ext/session.h", "rap/ext/mesh.h")
 
 spec = importlib.util.spec_from_file_location("dump", os.path.join(API, "abi", "dump.py"))
 dump = importlib.util.module_from_spec(spec)
@@ -38,9 +38,10 @@ class Headers(unittest.TestCase):
                     self.assertTrue(good, why)
 
     def test_wrapper_compiles_alone(self):
-        good, why = compiles(os.environ.get("CXX", "c++"), "-xc++", "-std=c++20",
-                             source="#include <rap/rap.hpp>\n")
-        self.assertTrue(good, why)
+        for header in ("rap/rap.hpp", "rap/mesh.hpp"):
+            good, why = compiles(os.environ.get("CXX", "c++"), "-xc++", "-std=c++20",
+                                 source=f"#include <{header}>\n")
+            self.assertTrue(good, why)
 
     def test_wrapper_warns_where_symbols_would_be_visible(self):
         source = ('#include <rap/rap.hpp>\nstruct X : rap::Adapter { static constexpr rap::Info info'

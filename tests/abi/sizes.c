@@ -1,5 +1,5 @@
 /* Sizes and places a compiler must agree on, as a second opinion next to the golden ABI. */
-#include <rap/ext/session.h>
+#include <rap/ext/mesh.h>
 
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
 #define PLACE(type, member, at) _Static_assert(offsetof(type, member) == (at), #type "." #member)
@@ -28,6 +28,14 @@ SIZE(rap_attach, 40);
 SIZE(rap_adapter_session_1, 64);
 SIZE(rap_incoming, 40);
 SIZE(rap_adapter_accept_1, 8);
+SIZE(rap_identity, 72);
+SIZE(rap_host_identity_1, 16);
+SIZE(rap_mesh_stream, 40);
+SIZE(rap_mesh_drop, 40);
+SIZE(rap_host_mesh_1, 24);
+SIZE(rap_mesh_dial, 48);
+SIZE(rap_mesh_open, 48);
+SIZE(rap_adapter_mesh_1, 16);
 
 PLACE(rap_plugin, size, 8);
 PLACE(rap_plugin, adapters, 16);

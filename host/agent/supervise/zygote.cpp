@@ -33,6 +33,8 @@ constexpr std::string_view kOffered[] = {"rap.host.log/1",     "rap.host.config/
 constexpr std::string_view kOfferedToSessions[] = {"rap.host.secret/1", "rap.host.session/1"};
 constexpr std::string_view kOfferedToWorkloads[] = {"rap.host.snapshot/1", "rap.host.state-dir/1"};
 
+// What leads into the node, and the node's keys.
+constexpr std::string_view kOfferedToTheMesh[] = {"rap.host.identity/1", "rap.host.mesh/1"};
 constexpr std::string_view kNetNone = "net.none", kNetClient = "net.client";
 // The mesh's: whoever fills another role gets streams from it, and no network.
 constexpr std::string_view kNetworkRoles[] = {"core-mesh", "relay-node", "entry-node"};
@@ -44,6 +46,7 @@ bool contains(const List& list, std::string_view word) {
 
 bool offered(const loader::AdapterFacts& adapter, const std::string& extension) {
   if (contains(kOffered, extension)) return true;
+  if (contains(kOfferedToTheMesh, extension)) return adapter.profile == kNetClient;
   return is_session_adapter(adapter) ? contains(kOfferedToSessions, extension)
                                      : contains(kOfferedToWorkloads, extension);
 }

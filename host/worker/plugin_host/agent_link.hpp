@@ -13,8 +13,11 @@ class AgentLink {
  public:
   virtual ~AgentLink() = default;
   // `done` comes later, exactly once, on the loop.
-  virtual void call(boost::json::object body, std::chrono::milliseconds timeout,
+  virtual void call(boost::json::object body, std::vector<Fd> fds,
+                    std::chrono::milliseconds timeout,
                     std::function<void(Result<ipc::Message>)> done) = 0;
+  // Lost while no agent is there.
+  virtual void note(const boost::json::object& body) = 0;
 };
 
 }  // namespace rap::worker

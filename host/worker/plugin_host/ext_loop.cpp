@@ -10,7 +10,7 @@ constexpr std::uint64_t kTimerMsMax = 7ull * 24 * 3600 * 1000;
 rap_result post(const rap_host* host, rap_task_fn task, void* user) {
   if (task == nullptr) return RAP_E_INVALID;
   PluginHost& self = PluginHost::of(host);
-  self.loop().post(
+  self.post(
       [&self, task, user] { self.run_plugin_task("posted task", [task, user] { task(user); }); });
   return RAP_OK;
 }
@@ -22,7 +22,7 @@ rap_result timer(const rap_host* host, std::uint64_t first_ms, std::uint64_t eve
   if (task == nullptr || id == nullptr || first_ms > kTimerMsMax || every_ms > kTimerMsMax) {
     return RAP_E_INVALID;
   }
-  *id = self.loop().timer(
+  *id = self.timer(
       std::chrono::milliseconds(first_ms), std::chrono::milliseconds(every_ms),
       [&self, task, user] { self.run_plugin_task("timer", [task, user] { task(user); }); });
   return RAP_OK;
@@ -31,7 +31,7 @@ rap_result timer(const rap_host* host, std::uint64_t first_ms, std::uint64_t eve
 rap_result timer_cancel(const rap_host* host, std::uint64_t id) {
   PluginHost& self = PluginHost::of(host);
   if (!self.on_loop_or_blame("rap.host.loop/1 timer_cancel()")) return RAP_E_STATE;
-  return self.loop().cancel(id) ? RAP_OK : RAP_E_GONE;
+  return self.cancel_timer(id) ? RAP_OK : RAP_E_GONE;
 }
 
 rap_result watch(const rap_host* host, int fd, std::uint32_t events, rap_io_fn ready, void* user) {
@@ -39,7 +39,7 @@ rap_result watch(const rap_host* host, int fd, std::uint32_t events, rap_io_fn r
   if (!self.on_loop_or_blame("rap.host.loop/1 watch()")) return RAP_E_STATE;
   if (ready == nullptr || fd < 0) return RAP_E_INVALID;
   static_assert(RAP_IO_READ == kRead && RAP_IO_WRITE == kWrite && RAP_IO_ERROR == kError);
-  auto watched = self.loop().watch(
+  auto watched = self.watch(
       fd, events & (RAP_IO_READ | RAP_IO_WRITE), [&self, fd, ready, user](std::uint32_t seen) {
         self.run_plugin_task("descriptor callback", [&] { ready(user, fd, seen); });
       });
@@ -49,7 +49,7 @@ rap_result watch(const rap_host* host, int fd, std::uint32_t events, rap_io_fn r
 rap_result unwatch(const rap_host* host, int fd) {
   PluginHost& self = PluginHost::of(host);
   if (!self.on_loop_or_blame("rap.host.loop/1 unwatch()")) return RAP_E_STATE;
-  return self.loop().unwatch(fd) ? RAP_OK : RAP_E_GONE;
+  return self.unwatch(fd) ? RAP_OK : RAP_E_GONE;
 }
 
 std::uint32_t on_loop(const rap_host* host) {

@@ -40,9 +40,9 @@ void give(PluginHost& host, rap_secret_fn done, void* user, Result<ipc::Message>
 rap_result resolve(const rap_host* raw, rap_str ref, rap_secret_fn done, void* user) {
   if (done == nullptr || ref.len == 0 || ref.len > kRefMax) return RAP_E_INVALID;
   PluginHost& host = PluginHost::of(raw);
-  host.loop().post([&host, name = std::string(view(ref)), done, user] {
+  host.post([&host, name = std::string(view(ref)), done, user] {
     boost::json::object body = {{"op", "secret.resolve"}, {"ref", name}};
-    host.agent().call(std::move(body), kTimeout, [&host, done, user](Result<ipc::Message> answer) {
+    host.ask(std::move(body), {}, kTimeout, [&host, done, user](Result<ipc::Message> answer) {
       give(host, done, user, std::move(answer));
     });
   });

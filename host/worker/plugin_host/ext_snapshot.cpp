@@ -28,9 +28,9 @@ rap_result unwatch(const rap_host* raw, const char* name) {
 
 const rap_host_snapshot_1 kSnapshotTable = {watch, unwatch};
 
-void PluginHost::set_snapshot(const std::string& name, std::string json) {
+void PluginHost::set_snapshot(const std::string& name, std::shared_ptr<const std::string> json) {
   Snapshot& known = snapshots_[name];
-  if (known.json == json) return;
+  if (known.json != nullptr && *known.json == *json) return;
   known.json = std::move(json);
   tell_snapshot(name);
 }
@@ -48,15 +48,15 @@ rap_result PluginHost::unwatch_snapshot(const std::string& name) {
   const auto at = snapshots_.find(name);
   if (at == snapshots_.end() || at->second.run == nullptr) return RAP_E_GONE;
   at->second.run = nullptr;
-  if (at->second.json.empty()) snapshots_.erase(at);
+  if (at->second.json == nullptr) snapshots_.erase(at);
   return RAP_OK;
 }
 
 // Later (T2), and once for changes that come together.
 void PluginHost::tell_snapshot(const std::string& name) {
   Snapshot& known = snapshots_[name];
-  if (known.run == nullptr || known.json.empty() || std::exchange(known.due, true)) return;
-  loop_.post([this, name] {
+  if (known.run == nullptr || known.json == nullptr || std::exchange(known.due, true)) return;
+  post([this, name] {
     const auto at = snapshots_.find(name);
     if (at == snapshots_.end()) return;
     at->second.due = false;
@@ -64,7 +64,7 @@ void PluginHost::tell_snapshot(const std::string& name) {
     // A copy: the function may watch something else, or nothing more.
     const Snapshot now = at->second;
     run_plugin_task("snapshot callback", [&] {
-      now.run(now.user, {name.data(), name.size()}, {now.json.data(), now.json.size()});
+      now.run(now.user, {name.data(), name.size()}, {now.json->data(), now.json->size()});
     });
   });
 }

@@ -31,15 +31,15 @@ void ask_agent(PluginHost& host, const Want& want, std::uint64_t ticket) {
                               {"target", want.target},
                               {"hint", want.hint},
                               {"timeout_ms", want.timeout_ms}};
-  host.agent().call(std::move(body), std::chrono::milliseconds(want.timeout_ms),
-                    [&host, ticket](Result<ipc::Message> answer) {
-                      if (!answer) {
-                        host.note_stream_failure(answer.error().detail);
-                        return finish(host, ticket, to_result(answer.error().code), Fd());
-                      }
-                      if (answer->fds.empty()) return finish(host, ticket, RAP_E_INTERNAL, Fd());
-                      finish(host, ticket, RAP_OK, std::move(answer->fds.front()));
-                    });
+  host.ask(std::move(body), {}, std::chrono::milliseconds(want.timeout_ms),
+           [&host, ticket](Result<ipc::Message> answer) {
+             if (!answer) {
+               host.note_stream_failure(answer.error().detail);
+               return finish(host, ticket, to_result(answer.error().code), Fd());
+             }
+             if (answer->fds.empty()) return finish(host, ticket, RAP_E_INTERNAL, Fd());
+             finish(host, ticket, RAP_OK, std::move(answer->fds.front()));
+           });
 }
 
 rap_result open(const rap_host* raw, const rap_stream_want* given, rap_stream_fn done, void* user,
@@ -58,7 +58,7 @@ rap_result open(const rap_host* raw, const rap_stream_want* given, rap_stream_fn
   Want copy{std::string(view(want.target)), std::string(view(want.hint)),
             want.timeout_ms == 0 ? kTimeoutMs : std::min(want.timeout_ms, kTimeoutMsMax)};
   // Posted also from the loop thread: one order of events for every caller.
-  host.loop().post([&host, copy = std::move(copy), number] { ask_agent(host, copy, number); });
+  host.post([&host, copy = std::move(copy), number] { ask_agent(host, copy, number); });
   return RAP_PENDING;
 }
 
@@ -66,7 +66,7 @@ rap_result cancel(const rap_host* raw, std::uint64_t ticket) {
   PluginHost& host = PluginHost::of(raw);
   const auto pending = host.take_stream(ticket);
   if (!pending) return RAP_E_GONE;
-  host.loop().post([&host, pending = *pending] {
+  host.post([&host, pending = *pending] {
     host.run_plugin_task("stream callback",
                          [&] { pending.done(pending.user, RAP_E_CANCELED, -1); });
   });

@@ -22,11 +22,12 @@ struct Known {
 };
 
 const Known kKnown[] = {
-    {RAP_HOST_LOG, &kLogTable},         {RAP_HOST_CONFIG, &kConfigTable},
-    {RAP_HOST_LOOP, &kLoopTable},       {RAP_HOST_STREAM, &kStreamTable},
-    {RAP_HOST_SECRET, &kSecretTable},   {RAP_HOST_SESSION, &kSessionTable},
-    {RAP_HOST_METRICS, &kMetricsTable}, {RAP_HOST_STATE_DIR, &kStateDirTable},
-    {RAP_HOST_HEALTH, &kHealthTable},   {RAP_HOST_SNAPSHOT, &kSnapshotTable},
+    {RAP_HOST_LOG, &kLogTable},           {RAP_HOST_CONFIG, &kConfigTable},
+    {RAP_HOST_LOOP, &kLoopTable},         {RAP_HOST_STREAM, &kStreamTable},
+    {RAP_HOST_SECRET, &kSecretTable},     {RAP_HOST_SESSION, &kSessionTable},
+    {RAP_HOST_METRICS, &kMetricsTable},   {RAP_HOST_STATE_DIR, &kStateDirTable},
+    {RAP_HOST_HEALTH, &kHealthTable},     {RAP_HOST_SNAPSHOT, &kSnapshotTable},
+    {RAP_HOST_IDENTITY, &kIdentityTable}, {RAP_HOST_MESH, &kMeshTable},
 };
 
 }  // namespace
@@ -105,11 +106,55 @@ Status PluginHost::start(const rap_plugin& plugin, const std::string& adapter_id
 void PluginHost::stop() {
   if (adapter_ == nullptr) return;
   (void)call("stop", [&] { return adapter_->stop(adapter_); });
+  for (const std::uint64_t id : std::exchange(timers_, {})) loop_.cancel(id);
+  for (const int fd : std::exchange(watched_, {})) loop_.unwatch(fd);
+  alive_.reset();
   (void)call("destroy", [&] {
     adapter_->destroy(adapter_);
     return RAP_OK;
   });
   adapter_ = nullptr;
+}
+
+void PluginHost::post(std::function<void()> task) {
+  loop_.post([alive = std::weak_ptr(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
+void PluginHost::ask(boost::json::object body, std::vector<Fd> fds,
+                     std::chrono::milliseconds timeout,
+                     std::function<void(Result<ipc::Message>)> done) {
+  agent_.call(std::move(body), std::move(fds), timeout,
+              [alive = std::weak_ptr(alive_), done = std::move(done)](Result<ipc::Message> answer) {
+                if (!alive.expired()) done(std::move(answer));
+              });
+}
+
+std::uint64_t PluginHost::timer(std::chrono::milliseconds first, std::chrono::milliseconds every,
+                                Loop::Task task) {
+  const auto id = std::make_shared<std::uint64_t>();
+  const bool once = every.count() == 0;
+  *id = loop_.timer(first, every, [this, id, once, task = std::move(task)] {
+    if (once) timers_.erase(*id);
+    task();
+  });
+  timers_.insert(*id);
+  return *id;
+}
+
+bool PluginHost::cancel_timer(std::uint64_t id) {
+  return timers_.erase(id) > 0 && loop_.cancel(id);
+}
+
+Status PluginHost::watch(int fd, std::uint32_t events, Loop::Ready ready) {
+  auto watched = loop_.watch(fd, events, std::move(ready));
+  if (watched) watched_.insert(fd);
+  return watched;
+}
+
+bool PluginHost::unwatch(int fd) {
+  return watched_.erase(fd) > 0 && loop_.unwatch(fd);
 }
 
 rap_health PluginHost::health() {

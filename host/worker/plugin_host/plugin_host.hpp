@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,8 +13,9 @@
 #include "base/json.hpp"
 #include "host/worker/loop.hpp"
 #include "host/worker/plugin_host/agent_link.hpp"
+#include "host/worker/plugin_host/identity.hpp"
 #include "host/worker/watchdog.hpp"
-#include "rap/ext/session.h"
+#include "rap/ext/mesh.h"
 
 namespace rap::worker {
 
@@ -47,7 +49,8 @@ class PluginHost {
   // create and start of the adapter with that id. The error names the call and has the plugin's
   // text.
   Status start(const rap_plugin& plugin, const std::string& adapter_id);
-  // stop and destroy; nothing when it never started. Legal in every state (P6).
+  // stop and destroy; nothing when it never started. Legal in every state (P6). Afterwards no
+  // callback of the adapter runs any more, whatever it had asked for.
   void stop();
   rap_adapter* adapter() const { return adapter_; }
 
@@ -70,7 +73,17 @@ class PluginHost {
   // ---- used by the extension files ----
   static PluginHost& of(const rap_host* host) { return *static_cast<PluginHost*>(host->host_data); }
   Loop& loop() { return loop_; }
-  AgentLink& agent() { return agent_; }
+  // As Loop::post and AgentLink::call, for as long as the adapter lives: later the task does not
+  // run, and descriptors of the answer are closed. post(): any thread.
+  void post(std::function<void()> task);
+  void ask(boost::json::object body, std::vector<Fd> fds, std::chrono::milliseconds timeout,
+           std::function<void(Result<ipc::Message>)> done);
+  // Of the adapter; ended with it.
+  std::uint64_t timer(std::chrono::milliseconds first, std::chrono::milliseconds every,
+                      Loop::Task task);
+  bool cancel_timer(std::uint64_t id);
+  Status watch(int fd, std::uint32_t events, Loop::Ready ready);
+  bool unwatch(int fd);
   const PluginHostOptions& options() const { return options_; }
   const boost::json::value& config() const { return *config_; }
   // Rule T5: false, and a line in the log, when the caller is not on the loop thread.
@@ -91,9 +104,21 @@ class PluginHost {
   const std::string& stream_failure() const { return stream_failure_; }
 
   // rap.host.snapshot/1. `json` is what the agent sent and is one JSON document.
-  void set_snapshot(const std::string& name, std::string json);
+  void set_snapshot(const std::string& name, std::shared_ptr<const std::string> json);
   rap_result watch_snapshot(const std::string& name, rap_snapshot_fn run, void* user);
   rap_result unwatch_snapshot(const std::string& name);
+
+  // rap.host.identity/1. Nothing where it was not granted.
+  void set_identity(IdentityPtr identity);
+  void watch_identity(std::uint32_t kind, rap_identity_fn run, void* user);
+  bool unwatch_identity(std::uint32_t kind);
+
+  // rap.host.mesh/1
+  bool begin_delivery(std::size_t most) { return deliveries_ < most && ++deliveries_ > 0; }
+  void end_delivery() { --deliveries_; }
+  void mesh_report(boost::json::object document);  // any thread
+  void watch_drops(rap_mesh_drop_fn run, void* user) { drops_ = {run, user}; }
+  void mesh_drop(const std::string& session, const std::string& organization);
 
   std::uint32_t define_metric(Metric metric);  // 0: too many
   void record_metric(std::uint32_t id, double value);
@@ -104,9 +129,10 @@ class PluginHost {
   static rap_result fail_call(const rap_host* host, rap_result code, const char* text);
   bool granted(std::string_view id) const;
   void tell_snapshot(const std::string& name);
+  void tell_identity(const IdentityKey& key);
 
   struct Snapshot {
-    std::string json;  // empty: the agent has not sent it
+    std::shared_ptr<const std::string> json;  // null: not sent; also held by a call in progress
     rap_snapshot_fn run = nullptr;
     void* user = nullptr;
     bool due = false;  // `run` has not seen `json`
@@ -122,11 +148,24 @@ class PluginHost {
   std::string failure_;
   std::string stream_failure_;
   std::map<std::string, Snapshot> snapshots_;  // by name
+  struct KnownIdentity {
+    IdentityPtr identity;
+    bool due = false;  // nobody was told of it yet
+  };
+  std::map<IdentityKey, KnownIdentity> identities_;
+  std::map<std::uint32_t, std::pair<rap_identity_fn, void*>> identity_watches_;  // by kind
+  std::pair<rap_mesh_drop_fn, void*> drops_{nullptr, nullptr};
+  std::size_t deliveries_ = 0;  // not answered yet
+  std::set<std::uint64_t> timers_;
+  std::set<int> watched_;
+  std::shared_ptr<bool> alive_ =
+      std::make_shared<bool>(true);  // what is posted looks whether it is
 
   mutable std::mutex mutex_;  // guards what follows: RAP_ANY functions use it
   std::map<std::uint64_t, PendingStream> streams_;
   std::uint64_t next_stream_ = 1;
   std::vector<Metric> metrics_;
+  std::unique_ptr<boost::json::object> report_;  // not sent yet
   std::optional<rap_health> reported_health_;
 };
 
@@ -147,6 +186,8 @@ extern const rap_host_metrics_1 kMetricsTable;
 extern const rap_host_snapshot_1 kSnapshotTable;
 extern const rap_host_state_dir_1 kStateDirTable;
 extern const rap_host_health_1 kHealthTable;
+extern const rap_host_identity_1 kIdentityTable;
+extern const rap_host_mesh_1 kMeshTable;
 
 // Empty for an empty text, whose pointer may be null.
 inline std::string_view view(rap_str text) {

@@ -118,11 +118,12 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
   adapter.roles = options.roles;
   adapter.needs = options.needs;
   adapter.wants = options.wants;
-  adapter.provides = {options.provides};
+  adapter.provides = options.provides;
   adapter.profile = options.profile;
   adapter.share = options.share;
   adapter.fork_safe = options.fork_safe;
   manifest.adapters = {adapter};
+  manifest.adapters.insert(manifest.adapters.end(), options.more.begin(), options.more.end());
   json::array grants;
   for (const std::string& grant : options.grants) grants.emplace_back(grant);
   std::string sha256 = sha256_;

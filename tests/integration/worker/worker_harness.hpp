@@ -9,6 +9,7 @@
 #include <boost/json.hpp>
 
 #include "host/ipc/blocking_client.hpp"
+#include "host/loader/plugin_facts.hpp"
 #include "host/worker/sandbox.hpp"
 #include "tests/support/test_client.hpp"
 
@@ -31,12 +32,13 @@ struct LoadOptions {
   bool flip_hash = false;
   boost::json::object config;
   const char* mode = "session";
-  std::string provides = "rap.adapter.session/1";
+  std::vector<std::string> provides = {"rap.adapter.session/1"};
   std::uint32_t share = 2;
   std::vector<std::string> roles = {"zoo-worker"};
   std::vector<std::string> needs = {"rap.host.session/1"};
   std::vector<std::string> wants = {"rap.host.log/1", "rap.host.loop/1"};
   std::string profile = "net.none";
+  std::vector<loader::AdapterFacts> more = {};  // the library's other adapters
   std::vector<std::string> dt_needed = {"libc.so.6"};
 };
 

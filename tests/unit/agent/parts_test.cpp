@@ -326,6 +326,13 @@ TEST(Plan, OnlyTheRolesOfTheMeshGetANetwork) {
   adapter.profile = "net.tun";
   EXPECT_EQ(profile_for(adapter, "core-mesh").error().code, Errc::unsupported);
 
+  adapter.profile = "net.client";
+  adapter.provides = {};
+  adapter.needs = {"rap.host.identity/1", "rap.host.mesh/1"};
+  EXPECT_TRUE(grants_for(adapter));
+  adapter.profile = "net.none";
+  EXPECT_FALSE(grants_for(adapter)) << "the node's keys are the mesh's";
+
   Applied set = applied();
   Release release = release_for("vpn-exit", {});
   release.manifest.adapters[0].profile = "net.client";
