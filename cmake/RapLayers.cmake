@@ -16,6 +16,8 @@ set(RAP_MAY_LINK_rap_fabric "rap_base;rap_net;rap_routing")
 set(RAP_MAY_LINK_rap_ends "rap_base;rap_net;rap_fabric;rap_resume;rap_routing")
 set(RAP_MAY_LINK_rap_relay "rap_base;rap_net;rap_fabric")
 set(RAP_MAY_LINK_rap_channel "rap_base;rap_net;rap_fabric;rap_routing")
+set(RAP_MAY_LINK_rap_mesh_node
+    "rap_base;rap_net;rap_fabric;rap_channel;rap_ends;rap_peers;rap_relay;rap_resume;rap_routing")
 set(RAP_MAY_LINK_rap_resume "rap_base;rap_net")
 set(RAP_MAY_LINK_rap_routing "rap_base")
 set(RAP_MAY_LINK_rap_peers "rap_base;rap_routing")

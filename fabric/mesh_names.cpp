@@ -51,10 +51,6 @@ std::string entry_spiffe(std::string_view cluster_id) {
   return identity(cluster_id, "/entry");
 }
 
-std::string mesh_spiffe(std::string_view cluster_id, std::string_view node_id) {
-  return identity(cluster_id, "/node/" + std::string(node_id) + "/mesh");
-}
-
 std::string service_spiffe(std::string_view cluster_id, std::string_view service) {
   return identity(cluster_id, "/service/" + std::string(service));
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "fabric/routing/types.hpp"
+
 namespace rap::fabric {
 
 inline constexpr std::string_view kServiceIdPrefix = "svc_";
@@ -23,8 +25,7 @@ std::string mesh_authority(const MeshTarget& target);
 std::optional<MeshTarget> mesh_target_of_authority(std::string_view authority);
 
 std::string entry_spiffe(std::string_view cluster_id);  // ../entry
-std::string mesh_spiffe(std::string_view cluster_id,
-                        std::string_view node_id);  // ../node/<node>/mesh
+using routing::mesh_spiffe;                             // ../node/<node>/mesh
 std::string service_spiffe(std::string_view cluster_id,
                            std::string_view service);  // ../service/<svc>
 // service_spiffe() or mesh_spiffe().

@@ -112,5 +112,11 @@ Task<std::unique_ptr<TlsStream>> connect_tls(ByteStreamPtr transport, TlsClientC
                                              ExpectedPeer peer, milliseconds timeout);
 Task<std::unique_ptr<TlsStream>> accept_tls(ByteStreamPtr transport, TlsServerContext context,
                                             milliseconds timeout);
+// Several servers on one port: the first one that speaks a protocol of the client's ALPN answers,
+// with its certificate and its policy for clients; without such a one the handshake fails. Not
+// empty; each has an alpn.
+Task<std::unique_ptr<TlsStream>> accept_tls(ByteStreamPtr transport,
+                                            std::vector<TlsServerContext> contexts,
+                                            milliseconds timeout);
 
 }  // namespace rap::net

@@ -36,9 +36,6 @@ class TlsBatch final : public BatchedIo {
     SSL_set_bio(ssl_.get(), bio, bio);
     // Our buffer reads ahead. OpenSSL's would move all that follows a record, for every record.
     SSL_set_read_ahead(ssl_.get(), 0);
-    // What comes is encrypted again by what is inside, or handed on,
-    // and our own buffers are not wiped either; what wiping costs was not measured.
-    SSL_clear_options(ssl_.get(), SSL_OP_CLEANSE_PLAINTEXT);
   }
 
   std::optional<std::size_t> read_now(std::span<std::uint8_t> into) override {

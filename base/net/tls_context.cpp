@@ -9,6 +9,11 @@ namespace {
 // One record buffer plus what follows it: several records per wake-up.
 constexpr std::size_t kReadBufferBytes = 32 * 1024;
 
+int choice_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
 int verification_index() {
   static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
   return index;
@@ -157,6 +162,37 @@ int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size,
   return verdict == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+bool speaks(const TlsServerSettings& server, ByteView offered) {
+  unsigned char* chosen = nullptr;
+  unsigned char size = 0;
+  return SSL_select_next_proto(&chosen, &size, server.alpn_wire.data(),
+                               static_cast<unsigned>(server.alpn_wire.size()), offered.data(),
+                               static_cast<unsigned>(offered.size())) == OPENSSL_NPN_NEGOTIATED;
+}
+
+// Before anything of a certificate is chosen. A client without ALPN, or with one that nobody
+// speaks, stays with the first server, which refuses it.
+int choose_server(SSL* ssl, int*, void*) {
+  auto* choice = static_cast<TlsChoice*>(SSL_get_ex_data(ssl, choice_index()));
+  const unsigned char* extension = nullptr;
+  std::size_t size = 0;
+  if (choice == nullptr ||
+      SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &extension,
+                                &size) != 1 ||
+      size < 2) {
+    return SSL_CLIENT_HELLO_SUCCESS;
+  }
+  const ByteView offered(extension + 2, size - 2);  // behind the length of the list
+  for (const auto& server : choice->servers) {
+    if (!speaks(*server, offered)) continue;
+    if (SSL_set_SSL_CTX(ssl, server->ctx.get()) == nullptr) return SSL_CLIENT_HELLO_ERROR;
+    SSL_set_verify(ssl, SSL_CTX_get_verify_mode(server->ctx.get()), nullptr);
+    fit(*choice->verification, *server);
+    break;
+  }
+  return SSL_CLIENT_HELLO_SUCCESS;
+}
+
 Status apply_client_policy(TlsServerSettings& settings, const ClientPolicy& policy) {
   SSL_CTX* ctx = settings.ctx.get();
   const int required = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -188,6 +224,7 @@ Result<std::shared_ptr<const TlsServerSettings>> make_settings(const TlsServerOp
   auto ctx = new_context(TLS_server_method());
   if (!ctx) return fail(ctx.error());
   settings->ctx = std::move(*ctx);
+  SSL_CTX_set_client_hello_cb(settings->ctx.get(), choose_server, nullptr);
   Status status = use_identity(settings->ctx.get(), options.identity);
   if (status) status = apply_client_policy(*settings, options.clients);
   if (!status) return fail(status.error());
@@ -202,6 +239,16 @@ Result<std::shared_ptr<const TlsServerSettings>> make_settings(const TlsServerOp
 }
 
 }  // namespace
+
+void attach_choice(SSL* ssl, TlsChoice* choice) {
+  SSL_set_ex_data(ssl, choice_index(), choice);
+}
+
+void fit(TlsVerification& verification, const TlsServerSettings& server) {
+  verification.use = CertificateUse::client;
+  verification.store = server.store.get();
+  verification.any_certificate = server.any_certificate;
+}
 
 void attach_verification(SSL* ssl, TlsVerification* verification) {
   SSL_set_ex_data(ssl, verification_index(), verification);

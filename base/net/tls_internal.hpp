@@ -46,6 +46,15 @@ struct TlsVerification {
   std::optional<Error> error;  // why the certificate was refused
 };
 
+// Which of several servers of one port a client wants; the callback on its first message chooses.
+struct TlsChoice {
+  std::vector<std::shared_ptr<const TlsServerSettings>> servers;
+  TlsVerification* verification = nullptr;  // is made to fit
+};
+// Attaches `choice`, which must outlive the handshake.
+void attach_choice(SSL* ssl, TlsChoice* choice);
+void fit(TlsVerification& verification, const TlsServerSettings& server);
+
 // What is left of a stream whose handshake is done and that nobody reads or writes any more.
 struct TlsParts {
   ByteStreamPtr transport;

@@ -373,11 +373,27 @@ Task<std::unique_ptr<TlsStream>> accept_tls(ByteStreamPtr transport, TlsServerCo
   auto stream =
       std::make_unique<TlsStreamImpl>(std::move(transport), executor, settings->ctx.get());
   stream->keep(settings);
-  stream->verification().use = CertificateUse::client;
-  stream->verification().store = settings->store.get();
-  stream->verification().any_certificate = settings->any_certificate;
+  fit(stream->verification(), *settings);
   SSL_set_accept_state(stream->ssl());
   co_return co_await finish(std::move(stream), settings->wants_alpn, timeout);
+}
+
+Task<std::unique_ptr<TlsStream>> accept_tls(ByteStreamPtr transport,
+                                            std::vector<TlsServerContext> contexts,
+                                            milliseconds timeout) {
+  auto executor = co_await asio::this_coro::executor;
+  const auto choice = std::make_shared<TlsChoice>();
+  for (const TlsServerContext& context : contexts) {
+    choice->servers.push_back(context.impl()->current());
+  }
+  auto stream = std::make_unique<TlsStreamImpl>(std::move(transport), executor,
+                                                choice->servers.front()->ctx.get());
+  stream->keep(choice);
+  choice->verification = &stream->verification();
+  fit(stream->verification(), *choice->servers.front());
+  attach_choice(stream->ssl(), choice.get());
+  SSL_set_accept_state(stream->ssl());
+  co_return co_await finish(std::move(stream), true, timeout);
 }
 
 }  // namespace rap::net

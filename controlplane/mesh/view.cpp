@@ -93,7 +93,7 @@ bool is_node_of_paths(const std::string& role) {
 NodeEntry entry_of(const Row& row, const std::string& cluster) {
   NodeEntry out;
   out.node_id = row.text("node_id");
-  out.spiffe_id = "spiffe://" + cluster + "/node/" + out.node_id;
+  out.spiffe_id = routing::mesh_spiffe(cluster, out.node_id);
   out.region = directory_name(row.text_or_none("region").value_or(""), "default");
   out.version = directory_name(row.text_or_none("agent_version").value_or(""), "unknown");
   out.trust = trust_of(row.text("trust"));

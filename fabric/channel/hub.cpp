@@ -78,7 +78,7 @@ Task<Result<std::unique_ptr<net::TlsStream>>> ChannelHub::Impl::connect(std::str
   options.alpn.push_back(alpn(kind));
   auto tls = net::TlsClientContext::create(options);
   if (!tls) co_return Answer(fail(tls.error()));
-  const std::string spiffe_id = "spiffe://" + known->cluster_id() + "/node/" + node_id;
+  const std::string spiffe_id = routing::mesh_spiffe(known->cluster_id(), node_id);
   Error last{Errc::unavailable, "no endpoint"};
   for (const std::string& endpoint : known->endpoints(node)) {
     const auto address = net::parse_host_port(endpoint);

@@ -11,10 +11,10 @@ struct Row {
   std::string_view alpn;
 };
 constexpr Row kRows[] = {
-    {{ChannelClass::interactive, Flow::forward}, "rap-h2/interactive"},
-    {{ChannelClass::bulk, Flow::forward}, "rap-h2/bulk"},
-    {{ChannelClass::interactive, Flow::reverse}, "rap-h2-reverse/interactive"},
-    {{ChannelClass::bulk, Flow::reverse}, "rap-h2-reverse/bulk"},
+    {{ChannelClass::interactive, Flow::forward}, "rap-mesh/interactive"},
+    {{ChannelClass::bulk, Flow::forward}, "rap-mesh/bulk"},
+    {{ChannelClass::interactive, Flow::reverse}, "rap-mesh-back/interactive"},
+    {{ChannelClass::bulk, Flow::reverse}, "rap-mesh-back/bulk"},
 };
 
 }  // namespace

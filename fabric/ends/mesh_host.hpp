@@ -29,7 +29,9 @@ class MeshHost {
   virtual net::Task<ConnectAnswer> open(std::string node, ConnectRequest request,
                                         routing::ChannelClass channel_class) = 0;
   // Carries bytes both ways until both directions ended, or one is lost, which ends the other too.
-  virtual net::Task<void> splice(net::ByteStreamPtr from, net::ByteStreamPtr to) = 0;
+  // `organization` pays for it; empty: the platform.
+  virtual net::Task<void> splice(std::unique_ptr<H2Stream> from, std::unique_ptr<H2Stream> to,
+                                 std::string organization) = 0;
 };
 
 }  // namespace rap::fabric

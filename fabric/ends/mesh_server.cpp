@@ -109,9 +109,9 @@ Task<void> MeshServer::carry(std::unique_ptr<IncomingConnect> incoming, const As
   const CountedOpen open(counts_.open);
   const auto rest = answer.headers.find(kHopsHeader);
   const net::HttpHeaders headers = hops_header(asked, rest.value_or(""));
-  net::ByteStreamPtr from = incoming->accept(headers);
+  auto from = incoming->accept(headers);
   incoming.reset();
-  co_await host_.splice(std::move(from), std::move(answer.stream));
+  co_await host_.splice(std::move(from), std::move(answer.stream), asked.organization);
 }
 
 Task<void> MeshServer::end_here(std::unique_ptr<IncomingConnect> incoming, const Asked& asked) {

@@ -83,11 +83,16 @@ const OrganizationRule* Directory::rule(std::string_view organization_id) const 
 }
 
 Result<NodeIndex> Directory::check_peer(std::string_view spiffe_id, const Sha256Digest& key) const {
-  const std::string ours = "spiffe://" + cluster_id_ + "/node/";
-  if (!spiffe_id.starts_with(ours)) {
-    return fail(Errc::mismatch, "the certificate is not one of a node of this cluster");
+  const std::string before = "spiffe://" + cluster_id_ + "/node/";
+  constexpr std::string_view kAfter = "/mesh";
+  if (spiffe_id.size() < before.size() + kAfter.size() || !spiffe_id.starts_with(before) ||
+      !spiffe_id.ends_with(kAfter)) {
+    return fail(Errc::mismatch,
+                "the certificate is not the mesh certificate of a node of this cluster");
   }
-  const NodeIndex node = find(spiffe_id.substr(ours.size()));
+  spiffe_id.remove_prefix(before.size());
+  spiffe_id.remove_suffix(kAfter.size());
+  const NodeIndex node = find(spiffe_id);
   if (node == kNoNode) {
     return fail(Errc::not_found, "the node is not, or no longer, in the peer directory");
   }
@@ -134,7 +139,7 @@ DirectoryDoc Directory::doc() const {
     const Node& node = nodes_[i];
     NodeEntry& entry = out.nodes.emplace_back();
     entry.node_id = id(i);
-    entry.spiffe_id = "spiffe://" + cluster_id_ + "/node/" + entry.node_id;
+    entry.spiffe_id = mesh_spiffe(cluster_id_, entry.node_id);
     entry.keys.assign(keys_.begin() + node.keys_first, keys_.begin() + node.keys_first + node.keys);
     entry.roles = node.roles;
     entry.region = regions_[node.region];

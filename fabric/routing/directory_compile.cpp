@@ -65,7 +65,7 @@ class DirectoryCompiler {
       const NodeEntry& node = doc_.nodes[i];
       if (!NodeId::parse(node.node_id)) return fail(Errc::invalid, "node_id: not an id");
       if (i > 0 && doc_.nodes[i - 1].node_id == node.node_id) return wrong(node.node_id, "twice");
-      if (node.spiffe_id != "spiffe://" + doc_.cluster_id + "/node/" + node.node_id) {
+      if (node.spiffe_id != mesh_spiffe(doc_.cluster_id, node.node_id)) {
         return wrong(node.node_id, "spiffe_id: not that of this node in this cluster");
       }
       if (node.keys.empty() || node.keys.size() > kKeysMax) {

@@ -2,6 +2,10 @@
 
 namespace rap::routing {
 
+std::string mesh_spiffe(std::string_view cluster_id, std::string_view node_id) {
+  return "spiffe://" + std::string(cluster_id) + "/node/" + std::string(node_id) + "/mesh";
+}
+
 std::string_view name(Role role) {
   constexpr std::string_view kNames[kRoles] = {"core-mesh", "relay-node", "entry-node", "service",
                                                "egress"};

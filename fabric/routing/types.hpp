@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/clock.hpp"
@@ -22,6 +23,9 @@ struct Moment {
   MonoTime mono{};
   SystemTime wall{};  // only for the expiry of what was signed and for what is written to disk
 };
+
+// "spiffe://<cluster>/node/<node>/mesh": who a mesh certificate says that its node is.
+std::string mesh_spiffe(std::string_view cluster_id, std::string_view node_id);
 
 // A node's place in one Directory; means nothing in another.
 using NodeIndex = std::uint32_t;

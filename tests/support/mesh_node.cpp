@@ -218,7 +218,8 @@ Task<fabric::ConnectAnswer> MeshNode::open(std::string node, fabric::ConnectRequ
   co_return co_await connection->connect(std::move(request));
 }
 
-Task<void> MeshNode::splice(ByteStreamPtr from, ByteStreamPtr to) {
+Task<void> MeshNode::splice(std::unique_ptr<fabric::H2Stream> from,
+                            std::unique_ptr<fabric::H2Stream> to, std::string) {
   return splice_streams(std::move(from), std::move(to), tap);
 }
 

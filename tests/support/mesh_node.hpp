@@ -67,7 +67,8 @@ class MeshNode final : public fabric::MeshHost {
   fabric::ServiceEnd* services() override { return services_.get(); }
   net::Task<fabric::ConnectAnswer> open(std::string node, fabric::ConnectRequest request,
                                         routing::ChannelClass channel_class) override;
-  net::Task<void> splice(net::ByteStreamPtr from, net::ByteStreamPtr to) override;
+  net::Task<void> splice(std::unique_ptr<fabric::H2Stream> from,
+                         std::unique_ptr<fabric::H2Stream> to, std::string organization) override;
 
  private:
   enum class Port { mesh, entry };

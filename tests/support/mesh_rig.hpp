@@ -26,7 +26,7 @@ inline routing::NodeEntry node(unsigned number, routing::RoleMask roles,
                                std::string region = "eu") {
   routing::NodeEntry out;
   out.node_id = node_id(number);
-  out.spiffe_id = "spiffe://" + kCluster + "/node/" + out.node_id;
+  out.spiffe_id = routing::mesh_spiffe(kCluster, out.node_id);
   out.keys.push_back(sha256(out.node_id));
   out.roles = static_cast<routing::RoleMask>(roles | mask(routing::Role::core_mesh));
   out.region = std::move(region);

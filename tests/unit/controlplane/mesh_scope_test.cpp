@@ -40,7 +40,7 @@ MeshView view_of(const std::vector<Spec>& specs) {
     MeshNode& node = view.nodes.emplace_back();
     MeshPlace place = place_of(specs[i].assignments);
     node.entry.node_id = node_id(i);
-    node.entry.spiffe_id = "spiffe://" + view.cluster_id + "/node/" + node.entry.node_id;
+    node.entry.spiffe_id = routing::mesh_spiffe(view.cluster_id, node.entry.node_id);
     node.entry.keys = {sha256(node.entry.node_id)};
     node.entry.roles = place.roles;
     node.entry.owner = place.owner;

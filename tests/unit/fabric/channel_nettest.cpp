@@ -76,7 +76,7 @@ class ChannelTest : public ::testing::Test {
   net::TlsIdentity issue(const test::TestCa& by, unsigned number,
                          std::chrono::seconds until = std::chrono::hours(1)) const {
     test::CertificateWish wish;
-    wish.subject_alt_name = "URI:spiffe://" + test::kCluster + "/node/" + test::node_id(number);
+    wish.subject_alt_name = "URI:" + routing::mesh_spiffe(test::kCluster, test::node_id(number));
     wish.until = until;
     return by.issue(wish);
   }

@@ -134,17 +134,21 @@ TEST(MeshDirectory, MembershipIsAboutWhoMayBeAPeer) {
 
 TEST(MeshDirectory, ChecksTheCertificateOfAPeer) {
   const Directory directory = compiled(full_doc());
-  const std::string prefix = "spiffe://" + kCluster + "/node/";
-  EXPECT_EQ(directory.check_peer(prefix + node_id(2), sha256(node_id(2))).value(),
+  const auto mesh_of = [](unsigned number) { return mesh_spiffe(kCluster, node_id(number)); };
+  EXPECT_EQ(directory.check_peer(mesh_of(2), sha256(node_id(2))).value(),
             directory.find(node_id(2)));
-  EXPECT_TRUE(directory.check_peer(prefix + node_id(5), sha256("next")));
+  EXPECT_TRUE(directory.check_peer(mesh_of(5), sha256("next")));
   const auto code = [&](const std::string& uri, const Sha256Digest& key) {
     return directory.check_peer(uri, key).error().code;
   };
-  EXPECT_EQ(code(prefix + node_id(2), sha256(node_id(3))), Errc::mismatch);
-  EXPECT_EQ(code(prefix + node_id(9), sha256(node_id(9))), Errc::not_found);
-  EXPECT_EQ(code("spiffe://" + numbered("cls_", 1) + "/node/" + node_id(2), sha256(node_id(2))),
+  EXPECT_EQ(code(mesh_of(2), sha256(node_id(3))), Errc::mismatch);
+  EXPECT_EQ(code(mesh_of(9), sha256(node_id(9))), Errc::not_found);
+  EXPECT_EQ(code(mesh_spiffe(numbered("cls_", 1), node_id(2)), sha256(node_id(2))), Errc::mismatch);
+  // The certificate for the control plane is not the one for other nodes, whatever its key.
+  EXPECT_EQ(code("spiffe://" + kCluster + "/node/" + node_id(2), sha256(node_id(2))),
             Errc::mismatch);
+  EXPECT_EQ(code("spiffe://" + kCluster + "/node/mesh", sha256("")), Errc::mismatch);
+  EXPECT_EQ(code("spiffe://" + kCluster + "/node/", sha256("")), Errc::mismatch);
   EXPECT_EQ(code("", sha256("")), Errc::mismatch);
 }
 
@@ -183,12 +187,10 @@ const Bad kBad[] = {
     {"own record missing", [](auto& t) { t["node_id"] = node_id(99); }, Errc::invalid,
      "own record"},
     {"identity of another node",
-     [](auto& t) { first_node(t)["spiffe_id"] = "spiffe://" + kCluster + "/node/" + node_id(2); },
-     Errc::invalid, "spiffe_id"},
+     [](auto& t) { first_node(t)["spiffe_id"] = mesh_spiffe(kCluster, node_id(2)); }, Errc::invalid,
+     "spiffe_id"},
     {"identity of another cluster",
-     [](auto& t) {
-       first_node(t)["spiffe_id"] = "spiffe://" + numbered("cls_", 5) + "/node/" + node_id(1);
-     },
+     [](auto& t) { first_node(t)["spiffe_id"] = mesh_spiffe(numbered("cls_", 5), node_id(1)); },
      Errc::invalid, "spiffe_id"},
     {"no key", [](auto& t) { first_node(t)["keys"] = boost::json::array{}; }, Errc::invalid,
      "keys"},
