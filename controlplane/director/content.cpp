@@ -241,8 +241,8 @@ DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& 
   std::set<std::string> chosen;
   boost::json::array listed;
   for (const Assignment& assignment : assignments) {
-    const ReleaseFacts* release =
-        choose_release(assignment.role, wish_of(assignment.policy), releases, channels);
+    const ReleaseWish wish = wish_of(assignment.policy);
+    const ReleaseFacts* release = choose_release(assignment.role, wish, releases, channels);
     boost::json::object item;
     item["assignment_id"] = assignment.id;
     item["role"] = assignment.role;
@@ -253,6 +253,8 @@ DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& 
       item["product"] = release->product;
       item["version"] = release->version;
       chosen.insert(release->id);
+    } else {
+      item["reason"] = why_no_release(assignment.role, wish, releases, channels);
     }
     const auto* config = assignment.policy.if_contains("config");
     item["config"] = config != nullptr && config->is_object() ? *config : boost::json::object();

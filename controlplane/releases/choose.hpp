@@ -39,4 +39,10 @@ const ReleaseFacts* choose_release(std::string_view role, const ReleaseWish& wis
                                    const std::vector<ReleaseFacts>& listed,
                                    const std::vector<ChannelFacts>& channels);
 
+// Why choose_release() gave nothing, naming product and version as far as they are known: what the
+// node says of the role. An owner may pin what is not published yet.
+std::string why_no_release(std::string_view role, const ReleaseWish& wish,
+                           const std::vector<ReleaseFacts>& listed,
+                           const std::vector<ChannelFacts>& channels);
+
 }  // namespace rap::cp

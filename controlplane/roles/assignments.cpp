@@ -96,16 +96,31 @@ AssignmentRequest facts(const Call& call, Tx& tx, const ClusterId& cluster, cons
   return request;
 }
 
+// RFC 6901: a member may be called anything.
+std::string pointer_part(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  }
+  return out;
+}
+
+void check_policy_of(const Call& call) {
+  const boost::json::object& policy = call.object("policy");
+  if (boost::json::serialize(policy).size() > kPolicyMax) call.bad_field("policy", "at most 8 KiB");
+  if (const auto fault = check_policy(policy)) {
+    call.bad_field("policy/" + pointer_part(fault->member), fault->detail);
+  }
+  require(public_endpoints(policy));
+}
+
 Reply create(const Call& call, Tx& tx) {
   const auto cluster = call.path_id<ClusterId>("id");
   if (tx.query(kClusterExists, {cluster}).empty()) refuse_not_found();
   const auto node = call.id<NodeId>("node_id");
   std::optional<std::string> organization;
   if (call.has("organization_id")) organization = call.id<OrganizationId>("organization_id").str();
-  if (boost::json::serialize(call.object("policy")).size() > kPolicyMax) {
-    call.bad_field("policy", "at most 8 KiB");
-  }
-  require(public_endpoints(call.object("policy")));
+  check_policy_of(call);
   require(check_assignment(facts(call, tx, cluster, node, organization)));
   const auto id = RoleAssignmentId::fresh();
   tx.query(kInsert, {id, cluster, node, call.text("role"), organization, call.object("policy"),
@@ -161,7 +176,7 @@ void add_role_routes(std::vector<Route>& routes) {
   Route make{"POST",
              "/v1/clusters/{id}/role-assignments",
              Who::owner,
-             "Let a node do something",
+             "Let a node do something; policy: product, version, channel, config",
              {{201, "RoleAssignment"}, 403, 404, 409, 422},
              create,
              {text_field("node_id", 1, 40),

@@ -27,6 +27,25 @@ constexpr std::array kPlatformRoles = {
     PlatformRole{"video-relay", "can_run_video_relay"},
 };
 
+// As host/agent/snapshot/snapshots.cpp takes them.
+constexpr std::size_t kProductMax = 128;
+constexpr std::size_t kVersionMax = 64;
+// The longest of stable, current and candidate, with room for one of an owner's.
+constexpr std::size_t kChannelMax = 64;
+
+// Empty: it is one.
+std::string check_path_word(const boost::json::value& value, std::size_t max) {
+  if (!value.is_string()) return "must be a string";
+  const std::string_view text = value.get_string();
+  const bool good = !text.empty() && text.size() <= max && text.find("..") == text.npos &&
+                    text != "." && std::ranges::all_of(text, [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                             (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '+';
+                    });
+  if (good) return {};
+  return "1 to " + std::to_string(max) + " of A-Z, a-z, 0-9, '-', '.', '_' and '+'";
+}
+
 bool contains(const std::vector<std::string>& list, std::string_view item) {
   return std::ranges::find(list, item) != list.end();
 }
@@ -83,6 +102,29 @@ Status check_role(std::string_view role, const std::vector<std::string>& release
                                  "; there are those of the platform and of releases in Version "
                                  "Storage: " +
                                  names);
+}
+
+std::optional<PolicyFault> check_policy(const boost::json::object& policy) {
+  for (const auto& member : policy) {
+    const std::string_view key = member.key();
+    const boost::json::value& value = member.value();
+    const std::size_t max = key == "product"   ? kProductMax
+                            : key == "version" ? kVersionMax
+                            : key == "channel" ? kChannelMax
+                                               : 0;
+    std::string wrong;
+    if (max == 0 && key != "config") {
+      wrong = "is not a member of policy; there are product, version, channel and config";
+    } else if (value.is_null()) {
+      continue;
+    } else if (max > 0) {
+      wrong = check_path_word(value, max);
+    } else if (!value.is_object()) {
+      wrong = "must be an object";
+    }
+    if (!wrong.empty()) return PolicyFault{std::string(key), std::move(wrong)};
+  }
+  return std::nullopt;
 }
 
 Status check_assignment(const AssignmentRequest& r) {

@@ -27,6 +27,16 @@ std::optional<std::string> protocol_of_role(std::string_view role);
 // Roles that the adapters of a release manifest declare.
 std::vector<std::string> manifest_roles(const boost::json::object& manifest);
 
+// What a member of an assignment's policy is, and what it must not be.
+struct PolicyFault {
+  std::string member;
+  std::string detail;
+};
+// The members are product, version, channel (texts that paths may hold: nodes refuse others) and
+// config (an object); null is as good as absent. The first that is none of them, or of another
+// shape; a typo that pinned nothing would pass for a pin. The release need not be published yet.
+std::optional<PolicyFault> check_policy(const boost::json::object& policy);
+
 struct AssignmentRequest {
   std::string role;
   bool node_in_cluster = false;

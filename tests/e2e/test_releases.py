@@ -94,7 +94,7 @@ class Releases(EndToEnd):
 
     def test_a_release_that_does_not_exist_is_degraded_with_the_reason(self):
         assignment = self.assign(policy={"product": story.PRODUCT, "version": "9.9.9"})
-        workload = self.assertDegraded(assignment, r"release|version")
+        workload = self.assertDegraded(assignment, rf"lists no {re.escape(story.PRODUCT)} 9\.9\.9")
         self.assertEqual(workload["state"], "degraded")
 
     def test_metadata_of_an_unknown_signer_is_not_synced(self):

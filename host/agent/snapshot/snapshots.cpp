@@ -103,6 +103,9 @@ bool is_role_name(std::string_view text) {
 }
 
 // Becomes part of target paths: no separators, no dot-dot.
+// A sentence with a product, a version and a channel in it.
+constexpr std::size_t kReasonMax = 512;
+
 bool is_path_word(std::string_view text) {
   return text != "." && text != ".." && text.find("..") == text.npos &&
          std::all_of(text.begin(), text.end(), [](char c) {
@@ -174,6 +177,7 @@ Result<std::vector<RoleAssignment>> parse_roles(std::string_view text) {
       reader.wrong("product or version: forbidden characters");
     }
     entry.config_json = reader.object_text("config");
+    entry.reason = reader.text_or_empty("reason", kReasonMax);
     if (Status good = reader.done(); !good) return fail(std::move(good.error()));
     if (!seen.insert(entry.assignment_id).second) {
       return fail(Errc::invalid, where + "assignment_id repeats");

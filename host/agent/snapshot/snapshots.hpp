@@ -34,6 +34,7 @@ struct RoleAssignment {
   std::string product;          // empty: no release is assigned
   std::string version;
   std::string config_json;  // an object, serialized
+  std::string reason = {};  // why no release is assigned, when the control plane says so
 
   bool operator==(const RoleAssignment&) const = default;
 };

@@ -11,7 +11,9 @@ namespace {
 
 Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
   if (role.product.empty()) {
-    return fail(Errc::not_found, "no release of a plugin for this role is assigned");
+    return fail(Errc::not_found, role.reason.empty()
+                                     ? "no release of a plugin for this role is assigned"
+                                     : role.reason);
   }
   const auto found = applied.releases.find({role.product, role.version});
   if (found == applied.releases.end()) {

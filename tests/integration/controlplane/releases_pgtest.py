@@ -22,6 +22,23 @@ class Releases(StorageTest):
         self.sign("publish", "--manifest", manifest, "--artifact", plugin)
         return plugin
 
+    def pinned_ahead(self, cluster, node):
+        """Who pins a version before it is published is told by the node what is missing; a typo is refused."""
+        path, organization = f"/v1/clusters/{cluster}/role-assignments", self.organization()
+        ask = lambda policy: self.owner.post(path, {"node_id": node.id, "role": "ssh-worker", "policy": policy,
+                                                    "organization_id": organization})
+        problem = self.refused(400, "invalid", ask, {"verison": "9.9.9"})
+        self.assertEqual(problem["errors"][0]["pointer"], "/policy/verison")
+        self.assertIn("product, version, channel and config", problem["detail"])
+        self.assertEqual(self.refused(400, "invalid", ask, {"a/b": 1})["errors"][0]["pointer"], "/policy/a~1b")
+        made = ask({"version": "9.9.9"})
+        node.api().raw("GET", "/tuf/director/metadata/timestamp.json")  # builds what changed
+        roles = json.loads(node.api().raw("GET", "/tuf/director/targets/snap/roles.json")[2])["assignments"]
+        pinned = next(r for r in roles if r["assignment_id"] == made["id"])
+        self.assertEqual((pinned["product"], pinned["version"], pinned["reason"]),
+                         (None, None, f"Version Storage lists no {PRODUCT} 9.9.9"))
+        self.owner.delete(f"/v1/role-assignments/{made['id']}")
+
     def test_sync_assign_and_serve(self):
         self.refused(422, "not_found", self.owner.post, "/v1/releases/sync")
         self.sign("init")
@@ -55,6 +72,8 @@ class Releases(StorageTest):
         self.assertEqual(hashlib.sha256(plugin.read_bytes()).hexdigest(), targets[artifact]["hashes"]["sha256"])
         roles = json.loads(get("/tuf/director/targets/snap/roles.json")[2])["assignments"]
         self.assertEqual((roles[0]["product"], roles[0]["version"]), (PRODUCT, "0.1.0"))
+        self.assertNotIn("reason", roles[0])
+        self.pinned_ahead(cluster, node)
         self.assertEqual(get("/tuf/director/metadata/1.root.json")[0], 200)
         self.assertEqual(get("/tuf/director/metadata/2.root.json")[0], 404)
 

@@ -68,6 +68,12 @@ TEST(Snapshots, RoleWithoutReleaseOrOrganization) {
   ASSERT_TRUE(out) << out.error().text();
   EXPECT_EQ(out->front().product, "");
   EXPECT_EQ(out->front().organization_id, "");
+  EXPECT_EQ(out->front().reason, "") << "an older control plane says none";
+  out = parse_roles(replaced(text, R"("config":{"a":1})", R"("config":{},"reason":"no p 9.9.9")"));
+  ASSERT_TRUE(out) << out.error().text();
+  EXPECT_EQ(out->front().reason, "no p 9.9.9");
+  const std::string endless = R"("config":{},"reason":")" + std::string(513, 'x') + "\"";
+  EXPECT_FALSE(parse_roles(replaced(text, R"("config":{"a":1})", endless)));
 }
 
 TEST(Snapshots, ReadAccess) {

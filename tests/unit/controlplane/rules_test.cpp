@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
+
 #include "controlplane/audit/chain.hpp"
 #include "controlplane/auth/totp.hpp"
 #include "controlplane/releases/choose.hpp"
@@ -169,6 +171,65 @@ TEST(Releases, ChannelDecidesUnlessPinned) {
       "rel_2");
   const std::vector<ChannelFacts> floor = {{"plugin.rap.ssh", "current", "0.1.0", 1}};
   EXPECT_EQ(choose_release("ssh-worker", ours, listed, floor), nullptr) << "below the epoch";
+}
+
+TEST(Releases, SaysWhyThereIsNone) {
+  const std::vector<ReleaseFacts> listed = {
+      {"rel_1", "plugin.rap.ssh", "0.1.0", 1, 0, {"ssh-worker"}}};
+  const std::vector<ChannelFacts> channels = {{"plugin.rap.ssh", "current", "0.1.0", 2},
+                                              {"plugin.rap.ssh", "next", "0.3.0", 0}};
+  const struct {
+    ReleaseWish wish;
+    std::string_view why;
+  } cases[] = {
+      {{"plugin.acme.x", "9.9.9", "current"},
+       "Version Storage lists no release of plugin.acme.x 9.9.9 for the role ssh-worker"},
+      {{"", "9.9.9", "current"}, "Version Storage lists no plugin.rap.ssh 9.9.9"},
+      {{"", "", "next"},
+       "Version Storage lists no plugin.rap.ssh 0.3.0, which its channel next names"},
+      {{"", "0.1.0", "current"},
+       "plugin.rap.ssh 0.1.0 is below the security epoch 2 of its channel current"},
+  };
+  for (const auto& c : cases) {
+    ASSERT_EQ(choose_release("ssh-worker", c.wish, listed, channels), nullptr) << c.why;
+    EXPECT_EQ(why_no_release("ssh-worker", c.wish, listed, channels), c.why);
+  }
+  EXPECT_EQ(why_no_release("rdp-worker", {}, {}, {}),
+            "Version Storage lists no release of a plugin for the role rdp-worker");
+}
+
+TEST(Roles, APolicyHasNoOtherMembers) {
+  const struct {
+    const char* policy;
+    const char* member;  // nullptr: it is one
+    const char* detail;
+  } cases[] = {
+      {R"({})", nullptr, ""},
+      {R"({"product":"plugin.rap.ssh","version":"1.0+b","channel":"stable","config":{"a":{}}})",
+       nullptr, ""},
+      {R"({"product":null,"config":null})", nullptr, ""},
+      {R"({"verison":"1"})", "verison", "product, version, channel and config"},
+      {R"({"version":"1","x":null})", "x", "is not a member"},
+      {R"({"":1})", "", "is not a member"},
+      {R"({"version":1})", "version", "must be a string"},
+      {R"({"version":""})", "version", "1 to 64"},
+      {R"({"version":"../1"})", "version", "1 to 64"},
+      {R"({"product":"a/b"})", "product", "1 to 128"},
+      {R"({"product":"."})", "product", "1 to 128"},
+      {R"({"channel":"a\u0000"})", "channel", "1 to 64"},
+      {R"({"config":[]})", "config", "must be an object"},
+  };
+  for (const auto& c : cases) {
+    const auto fault = check_policy(boost::json::parse(c.policy).as_object());
+    ASSERT_EQ(fault.has_value(), c.member != nullptr) << c.policy;
+    if (!fault) continue;
+    EXPECT_EQ(fault->member, c.member) << c.policy;
+    EXPECT_NE(fault->detail.find(c.detail), std::string::npos) << fault->detail;
+  }
+  const std::string longest = R"({"version":")" + std::string(64, 'v') + R"("})";
+  EXPECT_FALSE(check_policy(boost::json::parse(longest).as_object()));
+  const std::string longer = R"({"version":")" + std::string(65, 'v') + R"("})";
+  EXPECT_TRUE(check_policy(boost::json::parse(longer).as_object()));
 }
 
 }  // namespace
