@@ -96,6 +96,8 @@ void find_unknown_keys(const json::value& root, const json::value& document,
     std::string detail = "unknown key";
     if (!meant.empty()) {
       detail += "; did you mean \"" + std::string(meant) + "\"?";
+    } else if (known.empty()) {
+      detail += "; no key is known here";
     } else {
       detail += "; known here:";
       for (const std::string& name : known) detail += " " + name;

@@ -12,6 +12,7 @@ namespace {
 const char kSchema[] = R"({"type":"object","additionalProperties":false,"properties":{
   "port":{"type":"integer","minimum":1,"maximum":65535},
   "peers":{"type":"array","maxItems":2,"items":{"$ref":"#/$defs/peer"}},
+  "nothing":{"type":"object","additionalProperties":false,"properties":{}},
   "peer":{"$ref":"#/$defs/peer"}},
   "$defs":{"peer":{"type":"object","required":["name"],"additionalProperties":false,
                    "properties":{"name":{"type":"string"}}}}})";
@@ -37,6 +38,7 @@ TEST(JsonSchema, NamesPlaceAndReason) {
       {R"({"port":"22"})", "/port: ", "want a whole number from 1 to 65535"},
       {R"({"port":2.5})", "/port: ", "want a whole number from 1 to 65535"},
       {R"({"prt":22})", "/prt: unknown key", "did you mean \"port\"?"},
+      {R"({"nothing":{"x":1}})", "/nothing/x: unknown key", "no key is known here"},
       {R"({"peers":[{"name":"a"},{"name":1}]})", "/peers/1/name: ", "type"},
       {R"({"peers":[{},{},{}]})", "/peers", ""},
       {R"({"peers":[{"name":"a"},{"name":"b","x":1}]})", "/peers/1/x: unknown key", "name"},
