@@ -18,6 +18,8 @@ const std::vector<Column> kReleaseColumns = {{"PRODUCT", "product"},
                                              {"ID", "id"}};
 const std::vector<Column> kEventColumns = {
     {"AT", "at"}, {"KIND", "kind"}, {"WHO", "actor.name"}, {"SUBJECT", "subject"}, {"SEQ", "seq"}};
+// Of several chains, whose numbers have nothing to do with each other.
+const std::vector<Column> kOrganizationEventColumns(kEventColumns.begin(), kEventColumns.end() - 1);
 
 // What a person looks through; further back goes with --limit.
 constexpr std::size_t kEventsShown = 200;
@@ -56,7 +58,10 @@ void add_audit(CLI::App& app, Cli& cli) {
   const auto o = std::make_shared<Options>();
   CLI::App& list = add_command(audit, "list", "List events, the newest first",
                                "  rapctl audit list --cluster berlin\n"
-                               "  rapctl audit list --organization acme --limit 1000 -o json\n");
+                               "  rapctl audit list --organization acme --limit 1000 -o json\n"
+                               "Events of a cluster are numbered without gaps. Those of an "
+                               "organization lie in the\nchains of its clusters and of the "
+                               "platform: they come by the time they were noted.\n");
   list.add_option("--cluster", o->cluster, "Events of a cluster; not needed when there is one");
   list.add_option("--organization", o->organization, "Events of an organization instead");
   list.add_option("--limit", o->limit, "How many, 200 unless given, at most 10000")
@@ -65,7 +70,8 @@ void add_audit(CLI::App& app, Cli& cli) {
     const std::string path = o->organization.empty()
                                  ? "/v1/clusters/" + cli.cluster(o->cluster)
                                  : "/v1/organizations/" + cli.organization(o->organization);
-    cli.list(cli.api().list(path + "/audit-events?order=newest", o->limit), kEventColumns);
+    cli.list(cli.api().list(path + "/audit-events?order=newest", o->limit),
+             o->organization.empty() ? kEventColumns : kOrganizationEventColumns);
   });
   CLI::App& verify = add_command(audit, "verify", "Check the chain of a cluster's events");
   add_cluster_option(verify, o->cluster);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 
+#include "base/id.hpp"
 #include "cli/cli.hpp"
 
 namespace rap::cli {
@@ -42,9 +43,11 @@ void add_membership(CLI::App& app, Cli& cli) {
       ->check(CLI::IsMember({"admin", "member"}))
       ->capture_default_str();
   add.callback([&cli, o] {
+    // The server looks the login up: only an owner of the platform may list people.
+    const char* by = is_id_text(o->user, kUser.prefix) ? "user_id" : "login";
     const json::value made =
         cli.api().post("/v1/organizations/" + cli.organization(o->organization) + "/memberships",
-                       json::object{{"user_id", cli.user(o->user)}, {"role", o->role}});
+                       json::object{{by, o->user}, {"role", o->role}});
     cli.done(o->user + " is " + o->role + " (" + text_at(made, "id") + ")", made);
   });
   add_organization_list(membership, cli, "List who belongs to which organization", "memberships",

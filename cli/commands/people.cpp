@@ -36,7 +36,8 @@ Secret new_password(const std::string& file, const std::string& whose) {
 }
 
 std::string ended(const json::value& answer) {
-  return text_at(answer, "count") + " logins ended";
+  const std::string count = text_at(answer, "count");
+  return count + (count == "1" ? " login ended" : " logins ended");
 }
 
 std::string path_of(Cli& cli, const std::string& user) {

@@ -31,8 +31,19 @@ std::string secrets_path(const std::string& organization) {
 }
 
 json::object target_of(const std::string& text) {
-  const net::HostPort at = require(net::parse_host_port(text), "--target '" + text + "'");
-  return {{"host", at.host}, {"port", at.port}};
+  const auto at = net::parse_host_port(text);
+  if (!at) throw Failure(Exit::usage, "--target '" + text + "': " + at.error().detail);
+  return {{"host", at->host}, {"port", at->port}};
+}
+
+std::string named_cluster(Cli& cli, const std::string& text) {
+  try {
+    return cli.cluster(text);
+  } catch (const Failure& failure) {
+    if (failure.code != Exit::forbidden) throw;
+    throw Failure(failure.code, "only an owner of the platform may find clusters by name",
+                  "give the cluster's id (cls_...), which the owner knows");
+  }
 }
 
 std::string id_of(Cli& cli, const Options& o) {
@@ -79,10 +90,9 @@ void add_resource(CLI::App& app, Cli& cli) {
   add_cluster_option(create, o->cluster);
   add_common(create, o, true);
   create.callback([&cli, o] {
-    json::object body{{"name", o->name},
-                      {"protocol", o->protocol},
-                      {"cluster_id", cli.cluster(o->cluster)},
-                      {"options", json::object()}};
+    json::object body{{"name", o->name}, {"protocol", o->protocol}, {"options", json::object()}};
+    // Without it the server takes the only one: who is no owner of the platform cannot list them.
+    if (!o->cluster.empty()) body["cluster_id"] = named_cluster(cli, o->cluster);
     put_common(cli, *o, body);
     const json::value made =
         cli.api().post(resources_path(cli.organization(o->organization)), body);

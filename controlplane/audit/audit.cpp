@@ -95,6 +95,7 @@ boost::json::object event_json(const Row& row) {
   actor["name"] = row.text("actor_name");
   boost::json::object out;
   out["id"] = row.text("event_id");
+  out["chain"] = row.text("chain_id");
   out["seq"] = row.integer("seq");
   out["at"] = to_rfc3339(row.time("at"));
   out["kind"] = row.text("kind");
@@ -139,9 +140,12 @@ boost::json::value without_nodes(const boost::json::value& value) {
   return value;
 }
 
-// As an organization reads it: what happened and who did it, and of nodes only that it was one.
+// As an organization reads it: what happened and who did it, and of nodes only that it was one. Its
+// events lie in several chains between those of others: numbers would tell how many those are.
 boost::json::object organization_event_json(const Row& row) {
   boost::json::object out = event_json(row);
+  out.erase("chain");
+  out.erase("seq");
   if (row.text("actor_kind") == "node") {
     auto& actor = out["actor"].as_object();
     actor["id"] = "";
@@ -307,7 +311,7 @@ void add_audit_routes(std::vector<Route>& routes) {
   routes.push_back({"GET",
                     "/v1/organizations/{id}/audit-events",
                     Who::person,
-                    "Audit events that concern an organization",
+                    "Audit events that concern an organization, by the time of their noting",
                     {{200, "AuditEventList"}, 403, 404},
                     list_of_organization,
                     {},

@@ -54,6 +54,8 @@ net::Task<Reply> change_own(const Call& call) {
     refuse(Errc::forbidden, "the old password is wrong");
   }
   co_await services.throttle.succeeded(login, call.address);
+  // After the old one was seen to be right: else it would be a way to guess it.
+  if (fresh == call.text("old_password")) call.bad_field("new_password", "is the old one");
   const std::string hash = co_await services.passwords.hash(fresh);
   Reply reply;
   Database::Work work = [&](Tx& tx) {
@@ -70,7 +72,9 @@ net::Task<Reply> reset(const Call& call) {
   const auto user = call.path_id<UserId>("id");
   // The one who has an owner's token must still not have the account.
   if (user == call.person.id) {
-    refuse(Errc::conflict, "one's own password is changed with the old one (/v1/auth/password)");
+    refuse(Errc::conflict,
+           "one's own password is changed with the old one: rapctl password change "
+           "(POST /v1/auth/password)");
   }
   const std::string fresh = call.text("password");
   require(check_password_choice(fresh));

@@ -15,7 +15,7 @@ namespace {
 
 // An admin sees them, a member does not.
 constexpr Need kAdminsOnly = Need::optional;
-// Which node it is: the platform's owner sees it, organizations do not.
+// Which node it is, and how much else happens: the platform's owner sees it, organizations do not.
 constexpr Need kOwnersOnly = Need::optional;
 // While the cluster has an entry that answers and the node a certificate for the service.
 constexpr Need kWithMesh = Need::optional;
@@ -275,7 +275,8 @@ std::vector<Shape> make_shapes() {
       {"AuditActor", {{"kind", "person|node|system"}, {"id", "string"}, {"name", "string"}}},
       {"AuditEvent",
        {{"id", "string"},
-        {"seq", "integer"},
+        {"chain", "string", kOwnersOnly},
+        {"seq", "integer", kOwnersOnly},
         {"at", "time"},
         {"kind", "string"},
         {"actor", "AuditActor"},

@@ -18,6 +18,8 @@ namespace {
 constexpr const char* kOrganizationExists = "select 1 as one from organizations where id = $1";
 constexpr const char* kClusterExists =
     "select 1 as one from clusters where id = $1 and status = 'active'";
+// Two say that there are several.
+constexpr const char* kClusters = "select id from clusters where status = 'active' limit 2";
 constexpr const char* kSecretExists =
     "select 1 as one from secrets where organization_id = $1 and id = $2";
 constexpr const char* kNameTaken = R"sql(
@@ -152,11 +154,26 @@ void tell_nodes(Tx& tx, const Row& row) {
                                    require(OrganizationId::parse(row.text("organization_id"))));
 }
 
+// Organizations cannot list clusters, and need not when there is no choice.
+ClusterId cluster_of(const Call& call, Tx& tx) {
+  if (!call.has("cluster_id")) {
+    const Rows rows = tx.query(kClusters);
+    if (rows.empty()) refuse(Errc::conflict, "there is no cluster yet");
+    if (rows.size() > 1) {
+      call.bad_field("cluster_id",
+                     "is required, there are several clusters; the platform's owner knows the ids");
+    }
+    return require(ClusterId::parse(rows[0].text("id")));
+  }
+  const auto cluster = call.id<ClusterId>("cluster_id");
+  if (tx.query(kClusterExists, {cluster}).empty()) call.bad_field("cluster_id", "is no cluster");
+  return cluster;
+}
+
 Reply create(const Call& call, Tx& tx) {
   const auto organization = visible_organization(call, tx);
   require_admin(call, organization);
-  const auto cluster = call.id<ClusterId>("cluster_id");
-  if (tx.query(kClusterExists, {cluster}).empty()) call.bad_field("cluster_id", "is no cluster");
+  const auto cluster = cluster_of(call, tx);
   if (!is_role_name(call.text("protocol") + "-worker")) {
     call.bad_field("protocol", "is of a-z, 0-9 and '-'");
   }
@@ -254,7 +271,7 @@ void add_resource_routes(std::vector<Route>& routes) {
              create,
              {text_field("name", 1, 100),
               text_field("protocol", 1, 30),
-              text_field("cluster_id", 1, 40),
+              text_field("cluster_id", 1, 40, Need::optional),
               {"target", FieldType::object},
               optional_text("secret_ref", 40),
               {"options", FieldType::object, Need::optional}}};

@@ -1,6 +1,10 @@
 #include <boost/json.hpp>
 
 #include "controlplane/audit/audit.hpp"
+#include "controlplane/auth/people.hpp"
+#include "controlplane/auth/throttle.hpp"
+#include "controlplane/db/database.hpp"
+#include "controlplane/http/idempotency.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/sessions/detaching.hpp"
@@ -13,6 +17,7 @@ namespace {
 constexpr const char* kOrganizationExists = "select 1 as one from organizations where id = $1";
 constexpr const char* kUserExists =
     "select 1 as one from users where id = $1 and status = 'active'";
+constexpr const char* kByLogin = "select id from users where login = $1 and status = 'active'";
 constexpr const char* kFind = R"sql(
   select id, role from memberships where organization_id = $1 and user_id = $2 for update
 )sql";
@@ -52,13 +57,18 @@ OrganizationId administered(const Call& call, Tx& tx) {
   return id;
 }
 
+// Who is meant, or nullopt. A disabled person is as good as none.
+std::optional<UserId> meant(const Call& call, Tx& tx) {
+  const bool by_login = call.has("login");
+  const Rows rows = by_login ? tx.query(kByLogin, {normal_login(call.text("login"))})
+                             : tx.query(kUserExists, {call.id<UserId>("user_id")});
+  if (rows.empty()) return std::nullopt;
+  return by_login ? require(UserId::parse(rows[0].text("id"))) : call.id<UserId>("user_id");
+}
+
 // Adding somebody who is there already sets the role.
-Reply add(const Call& call, Tx& tx) {
-  const auto organization = administered(call, tx);
-  const auto user = call.id<UserId>("user_id");
+Reply add(const Call& call, Tx& tx, const OrganizationId& organization, const UserId& user) {
   const std::string role = call.text("role");
-  if (role != "admin" && role != "member") call.bad_field("role", "is admin or member");
-  if (tx.query(kUserExists, {user}).empty()) call.bad_field("user_id", "is nobody we know");
   const Rows before = tx.query(kFind, {organization, user});
   tx.query(kUpsert, {MembershipId::fresh(), organization, user, role});
   const Rows rows = tx.query(kGet, {organization, user});
@@ -73,6 +83,61 @@ Reply add(const Call& call, Tx& tx) {
           detail, call.now);
   }
   return json_reply(before.empty() ? 201 : 200, to_json(rows[0]));
+}
+
+// Admins of organizations cannot list people: one exact login at a time, and whoever tries names to
+// learn who has an account is stopped as one who tries passwords, and is in the audit log.
+class Guess {
+ public:
+  explicit Guess(const Call& call) : call_(call) {}
+
+  net::Task<void> begin() {
+    if (!counted()) co_return;
+    if (co_await call_.services->throttle.take(key(), call_.address)) co_return;
+    Problem problem(429, "exhausted", "too many logins of nobody; wait five minutes");
+    problem.retry_after_s = static_cast<int>(kThrottleWindow.count());
+    throw problem;
+  }
+  net::Task<void> was_right() {
+    if (counted()) co_await call_.services->throttle.give_back(key(), call_.address);
+  }
+
+ private:
+  bool counted() const { return call_.has("login") && !call_.person.owner; }
+  // No login has a line end in it, so this counts nobody's passwords.
+  std::string key() const { return "\nmembership\n" + call_.person.id.str(); }
+  const Call& call_;
+};
+
+net::Task<Reply> add_person(const Call& call) {
+  const std::string role = call.text("role");
+  if (role != "admin" && role != "member") call.bad_field("role", "is admin or member");
+  if (call.has("login") == call.has("user_id")) call.bad_field("login", "or user_id, one of them");
+  Guess guess(call);
+  std::optional<OrganizationId> organization;
+  Database::Work look = [&](Tx& tx) { organization = administered(call, tx); };
+  co_await call.services->db.run(std::move(look));
+  co_await guess.begin();
+  std::optional<UserId> user;
+  Database::Work find = [&](Tx& tx) {
+    tx.enter(Scope::of(*organization));
+    user = meant(call, tx);
+    if (user || !call.has("login")) return;
+    // Not what was typed: it may have been a password.
+    audit(tx, Actor::of(call.person), "",
+          {"membership.refused", call.person.id.str(), organization->str()}, {}, call.now);
+  };
+  co_await call.services->db.run(std::move(find));
+  if (!user) call.bad_field(call.has("login") ? "login" : "user_id", "is nobody we know");
+  co_await guess.was_right();
+  Reply reply;
+  Database::Work work = [&](Tx& tx) {
+    reply = with_idempotency_key(call, tx, [&](const Call& given, Tx& inner) {
+      return add(given, inner, administered(given, inner), *user);
+    });
+  };
+  co_await call.services->db.run(std::move(work));
+  co_return reply;
 }
 
 Reply list(const Call& call, Tx& tx) {
@@ -117,10 +182,11 @@ void add_membership_routes(std::vector<Route>& routes) {
   Route make{"POST",
              "/v1/organizations/{id}/memberships",
              Who::person,
-             "Add a person, or change what they are",
-             {{200, "Membership"}, {201, "Membership"}, 403, 404},
-             add,
-             {text_field("user_id", 1, 40), text_field("role", 1, 10)}};
+             "Add a person by id or exact login, or change what they are",
+             {{200, "Membership"}, {201, "Membership"}, 403, 404, 429},
+             TaskHandler(add_person),
+             {text_field("user_id", 1, 40, Need::optional),
+              text_field("login", 1, 100, Need::optional), text_field("role", 1, 10)}};
   make.creates = true;
   routes.push_back(std::move(make));
   routes.push_back(

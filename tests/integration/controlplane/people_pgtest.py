@@ -96,6 +96,7 @@ class People(PlaneTest):
         change = lambda old, new: here.post("/v1/auth/password", {"old_password": old, "new_password": new})
         self.refused(403, "forbidden", change, "not the old one", "another good password")
         self.refused(400, "invalid", change, PASSWORD, "short")
+        self.assertIn("is the old one", self.refused(400, "invalid", change, PASSWORD, PASSWORD)["detail"])
         self.assertEqual(elsewhere.get("/v1/auth/whoami")["id"], user)
         self.assertEqual(change(PASSWORD, "another good password"), {"count": 1})
         self.assertEqual(here.get("/v1/auth/whoami")["id"], user)
@@ -117,7 +118,8 @@ class People(PlaneTest):
         self.plane.login(login, "given by the owner")
         self.assertEqual(len(self.told("user.password_reset", user)), 1)
         me = self.owner.get("/v1/auth/whoami")["id"]
-        self.refused(409, "conflict", self.owner.post, f"/v1/users/{me}/password", {"password": "without the old one"})
+        own = self.refused(409, "conflict", self.owner.post, f"/v1/users/{me}/password", {"password": "without the old one"})
+        self.assertIn("rapctl password change", own["detail"])
         self.refused(404, "not_found", self.owner.post, f"/v1/users/{user[:-3]}zzz/password", {"password": "of nobody at all"})
 
     def test_a_disabled_person_is_out_at_once_and_may_come_back(self):
@@ -155,13 +157,13 @@ class People(PlaneTest):
         mine = done(api, "token", "list")
         self.assertIn("ust_", mine)
         self.plane.login(login)
-        self.assertIn("1 logins ended", done(api, "password", "change", "--old-password-file", old, "--password-file", new))
+        self.assertIn("1 login ended", done(api, "password", "change", "--old-password-file", old, "--password-file", new))
         self.assertEqual(self.rapctl(api, "password", "change", "--old-password-file", old, "--password-file", new).returncode, 4)
         self.plane.login(login, "a password from a file")
         token = json.loads(done(self.owner, "-o", "json", "user", "tokens", login))[-1]["id"]
         self.assertIn("ended", done(self.owner, "token", "revoke", token))
         self.assertEqual(self.rapctl(self.owner, "token", "revoke", "x").returncode, 2)
-        self.assertIn("1 logins ended", done(self.owner, "user", "logout", login))
+        self.assertIn("1 login ended", done(self.owner, "user", "logout", login))
         self.assertEqual(self.rapctl(api, "whoami").returncode, 3)
         done(self.owner, "user", "reset-password", login, "--password-file", "-", typed="given by the owner\n")
         self.plane.login(login, "given by the owner")
@@ -299,7 +301,52 @@ class People(PlaneTest):
         self.refused(403, "forbidden", member.post, f"/v1/organizations/{organization}/resources", {**body, "name": "x"})
         self.refused(409, "conflict", admin.post, f"/v1/organizations/{organization}/resources", body)
         self.refused(403, "forbidden", member.get, f"/v1/organizations/{organization}/audit-events")
-        self.assertIn("resource.created", [e["kind"] for e in admin.items(f"/v1/organizations/{organization}/audit-events")])
+        events = admin.items(f"/v1/organizations/{organization}/audit-events")
+        self.assertIn("resource.created", [e["kind"] for e in events])
+        self.assertEqual([e["id"] for e in events if "seq" in e or "chain" in e], [])  # they tell how much others do
+        self.assertEqual({e["chain"] for e in self.owner.items(f"/v1/organizations/{organization}/audit-events")},
+                         {"platform", cluster})
+
+    def test_an_admin_needs_neither_ids_of_people_nor_the_list_of_clusters(self):
+        organization = self.organization()
+        admin = self.person(organization, "admin")
+        path = f"/v1/organizations/{organization}/memberships"
+        login, user, _ = self.account()
+        add = lambda login: admin.post(path, {"login": login, "role": "member"})
+        self.assertEqual(add(f" {login.upper()} ")["user_id"], user)
+        self.assertEqual(add(login)["user_id"], user)
+        self.refused(400, "invalid", admin.post, path, {"role": "member"})
+        self.refused(400, "invalid", admin.post, path, {"login": login, "user_id": user, "role": "member"})
+        self.refused(400, "invalid", admin.post, path, {"login": login, "role": "king"})
+        self.refused(404, "not_found", self.account()[2].post, path, {"login": login, "role": "member"})
+        self.owner.post(f"/v1/users/{user}/disable")
+        self.refused(400, "invalid", add, login)
+        self.owner.post(f"/v1/users/{user}/enable")
+        for i in range(9):
+            self.refused(400, "invalid", add, f"nobody-{i}")
+        self.refused(429, "exhausted", add, "nobody-9")
+        self.refused(429, "exhausted", add, login)  # no difference for who guesses
+        self.assertEqual(admin.post(path, {"user_id": user, "role": "admin"})["role"], "admin")
+        self.assertEqual(self.owner.post(path, {"login": login, "role": "member"})["role"], "member")
+        refused = [e for e in self.owner.items(f"/v1/organizations/{organization}/audit-events")
+                   if e["kind"] == "membership.refused"]
+        self.assertEqual([e["detail"] for e in refused], [{}] * 10)  # what was typed may have been a password
+        done = self.rapctl(self.owner, "membership", "add", login, "--organization", organization)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+        self.cluster(), self.cluster()
+        resources = f"/v1/organizations/{organization}/resources"
+        body = {"name": "r", "protocol": "ssh", "target": {"host": "h", "port": 22}}
+        problem = self.refused(400, "invalid", admin.post, resources, body)
+        self.assertIn("several clusters", problem["detail"])
+        only = self.owner.items("/v1/clusters")[0]["id"]
+        self.plane.admin_sql(f"update clusters set status = 'archived' where id <> '{only}'")
+        try:
+            done = self.rapctl(admin, "resource", "create", "--name", "r", "--target", "h:22")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(admin.items(resources)[0]["cluster_id"], only)
+        finally:
+            self.plane.admin_sql("update clusters set status = 'active'")
 
     def test_resources_and_memberships_change_and_go(self):
         organization, cluster = self.organization(), self.cluster()
@@ -366,11 +413,11 @@ class People(PlaneTest):
             path += "/audit-events?limit=2"
             page = api.get(path + "&order=newest")
             rest = api.get(path + f"&order=newest&cursor={page['next_cursor']}")
-            got = [e["seq"] for e in page["items"] + rest["items"]]
+            got = [e["id"] for e in page["items"] + rest["items"]]
             self.assertEqual(len(got), 4)
             self.assertEqual(got, sorted(got, reverse=True))
             self.assertEqual(page["items"][0]["kind"], "secret.created")
-            self.assertLess(api.get(path)["items"][1]["seq"], got[-1])
+            self.assertLess(api.get(path)["items"][1]["id"], got[-1])
             self.refused(400, "invalid", api.get, path + "&order=up")
 
     def test_idempotency_key(self):
