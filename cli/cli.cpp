@@ -114,11 +114,15 @@ std::string Cli::node(const std::string& text) {
 }
 
 json::object json_object_argument(const std::string& text, const std::string& option) {
-  const std::string source =
-      text.starts_with('@')
-          ? require(read_text_file(text.substr(1), kDocumentBytesMax), text.substr(1))
-          : text;
-  json::value value = require(parse_json(source, {kDocumentBytesMax, 16}), option);
+  std::string source = text;
+  if (text.starts_with('@')) {
+    auto read = read_text_file(text.substr(1), kDocumentBytesMax);
+    if (!read) throw Failure(Exit::usage, option + ": " + read.error().detail);
+    source = *std::move(read);
+  }
+  auto parsed = parse_json(source, {kDocumentBytesMax, 16});
+  if (!parsed) throw Failure(Exit::usage, option + ": " + parsed.error().detail);
+  json::value& value = *parsed;
   if (!value.is_object()) throw Failure(Exit::usage, option + ": want a JSON object, {..}");
   return std::move(value.get_object());
 }

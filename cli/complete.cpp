@@ -48,6 +48,11 @@ std::vector<std::string> flags_of(const CLI::App& command) {
   return out;
 }
 
+// "--password-file" and "file".
+bool is_file(const std::string& name) {
+  return name == "file" || name.ends_with("-file") || name == "--file";
+}
+
 // Where the words before the last one lead.
 struct Place {
   const CLI::App* command;
@@ -83,8 +88,7 @@ Place walk(const CLI::App& app, const std::vector<std::string>& words) {
 
 }  // namespace
 
-std::vector<std::string> complete(const CLI::App& app, const std::vector<std::string>& words,
-                                  const ValuesOf& values) {
+Offer complete(const CLI::App& app, const std::vector<std::string>& words, const ValuesOf& values) {
   if (words.empty()) return {};
   const Place at = walk(app, words);
   std::string begun = words.back() == "=" ? "" : words.back();
@@ -96,24 +100,30 @@ std::vector<std::string> complete(const CLI::App& app, const std::vector<std::st
     kept = begun.substr(0, cut + 1);
     begun.erase(0, cut + 1);
   }
-  std::vector<std::string> found;
+  Offer offer;
+  std::vector<std::string>& found = offer.words;
   if (flag != nullptr) {
     const auto& names = flag->get_lnames();
-    if (!names.empty()) found = values(path_of(*at.command), "--" + names.front());
+    if (!names.empty()) {
+      offer.files = is_file(names.front());
+      found = values(path_of(*at.command), "--" + names.front());
+    }
   } else if (begun.starts_with('-')) {
     found = flags_of(*at.command);
   } else {
     for (const CLI::App* sub : commands_of(*at.command)) found.push_back(sub->get_name());
     const auto arguments = arguments_of(*at.command);
     if (at.arguments < arguments.size()) {
-      found = values(path_of(*at.command), arguments[at.arguments]->get_single_name());
+      const std::string name = arguments[at.arguments]->get_single_name();
+      offer.files = is_file(name);
+      found = values(path_of(*at.command), name);
     }
   }
   std::erase_if(found, [&](const std::string& word) { return !word.starts_with(begun); });
   std::ranges::sort(found);
   found.erase(std::unique(found.begin(), found.end()), found.end());
   for (std::string& word : found) word.insert(0, kept);
-  return found;
+  return offer;
 }
 
 }  // namespace rap::cli

@@ -15,10 +15,14 @@ namespace rap::cli {
 using ValuesOf =
     std::function<std::vector<std::string>(const std::string& path, const std::string& name)>;
 
+struct Offer {
+  std::vector<std::string> words;
+  bool files = false;  // what stands next is a file: the shell knows those
+};
+
 // `words`: what was typed after the program's name; the last one is begun, and may be empty.
 // Returns the words it may become: commands, flags and values; the value of a flag wherever it
 // stands.
-std::vector<std::string> complete(const CLI::App& app, const std::vector<std::string>& words,
-                                  const ValuesOf& values);
+Offer complete(const CLI::App& app, const std::vector<std::string>& words, const ValuesOf& values);
 
 }  // namespace rap::cli

@@ -105,16 +105,16 @@ Secret read_value(const std::string& path, bool keep_line_end) {
   bytes.reserve(kValueMax + 1);
   const Fd file(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
-    throw Failure(Exit::error, path + ": " + errno_text(errno), "give a file that can be read");
+    throw Failure(Exit::usage, path + ": " + errno_text(errno), "give a file that can be read");
   }
   std::uint8_t block[4096];
   for (ssize_t count; (count = ::read(file.get(), block, sizeof block)) > 0;) {
     bytes.insert(bytes.end(), block, block + count);
-    if (bytes.size() > kValueMax) throw Failure(Exit::error, path + ": over 64 KiB");
+    if (bytes.size() > kValueMax) throw Failure(Exit::usage, path + ": over 64 KiB");
   }
   wipe({block, sizeof block});
   if (!keep_line_end && !bytes.empty() && bytes.back() == '\n') bytes.pop_back();
-  if (bytes.empty()) throw Failure(Exit::error, path + ": empty");
+  if (bytes.empty()) throw Failure(Exit::usage, path + ": empty");
   return Secret(std::move(bytes));
 }
 

@@ -7,7 +7,10 @@
 
 #include "base/fingerprint.hpp"
 #include "base/net/http_client.hpp"
+#include "base/net/net_error.hpp"
+#include "base/net/tcp.hpp"
 #include "cli/failure.hpp"
+#include "cli/run_task.hpp"
 
 namespace rap::cli {
 namespace {
@@ -18,6 +21,20 @@ struct Freed {
 };
 using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX, SSL_CTX_free>>;
 using Connection = std::unique_ptr<BIO, Freed<BIO, BIO_free_all>>;
+
+// As long as other commands wait for a connection.
+constexpr net::milliseconds kConnectTime{10'000};
+
+// Whether anybody is there, in the words of all other commands and not in OpenSSL's; which also
+// waits for as long as the kernel does.
+void reach(const std::string& url, const net::HostPort& address) {
+  net::asio::io_context io{1};
+  try {
+    run_task(io, net::connect_tcp(address.host, address.port, kConnectTime));
+  } catch (const net::NetError& error) {
+    throw Failure(error.error(), url, "is the control plane running, and is the address right?");
+  }
+}
 
 Bytes spki_of(X509* certificate) {
   unsigned char* der = nullptr;
@@ -40,6 +57,7 @@ ServerProbe probe_server(const std::string& url) {
     throw Failure(Exit::usage, "not a server address: '" + url + "'",
                   "give it as https://host:port");
   }
+  reach(url, parsed->address);
   const Context context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);

@@ -93,10 +93,15 @@ void add_cluster_root(CLI::App& cluster, Cli& cli) {
                                "  rapctl cluster root import berlin-root.json\n");
   give.add_option("file", o->file, "File that rap-sign signed")->required();
   give.callback([&cli, o] {
-    const auto document =
-        require(parse_json(require(read_text_file(o->file, kRootBytesMax), o->file)), o->file);
+    const auto text = read_text_file(o->file, kRootBytesMax);
+    if (!text) throw Failure(Exit::usage, text.error().detail);
+    const auto parsed = parse_json(*text);
+    if (!parsed) throw Failure(Exit::usage, o->file + ": " + parsed.error().detail);
+    const json::value& document = *parsed;
     const std::string id = text_at(document, "signed.cluster_id");
-    require(ClusterId::parse(id), o->file + ": not the root of a cluster's director");
+    if (!ClusterId::parse(id)) {
+      throw Failure(Exit::usage, o->file + ": not the root of a cluster's director");
+    }
     const json::value answer = cli.api().post("/v1/clusters/" + id + "/director-root/signatures",
                                               json::object{{"document", document}});
     cli.done("cluster " + id + ": " + text_at(answer, "signatures") + " of " +

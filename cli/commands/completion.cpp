@@ -24,17 +24,21 @@ constexpr std::size_t kNamesMax = 200;
 const char kBash[] = R"(_rapctl() {
   local IFS=$'\n'
   COMPREPLY=($(rapctl complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  if [ $? -eq 10 ]; then compopt -o default 2>/dev/null; fi
 }
-complete -o default -F _rapctl rapctl
+complete -F _rapctl rapctl
 )";
 const char kZsh[] = R"(#compdef rapctl
 _rapctl() {
   local -a found
   found=("${(@f)$(rapctl complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-  if [[ -n "${found[1]}" ]]; then compadd -a found; else _files; fi
+  if (( $? == 10 )); then _files; elif [[ -n "${found[1]}" ]]; then compadd -a found; fi
 }
 if [[ "${funcstack[1]}" == _rapctl ]]; then _rapctl "$@"; else compdef _rapctl rapctl; fi
 )";
+
+// Tells the scripts that the shell shall offer its files; nothing else of ours ends so.
+constexpr int kFilesWanted = 10;
 
 using Words = std::vector<std::string>;
 
@@ -140,7 +144,9 @@ void add_completion_command(CLI::App& app, Cli& cli) {
         return Words();  // nobody is logged in, or the server is away: nothing to offer
       }
     };
-    for (const std::string& word : complete(app, *words, values)) std::cout << word << "\n";
+    const Offer offer = complete(app, *words, values);
+    for (const std::string& word : offer.words) std::cout << word << "\n";
+    if (offer.files) cli.status = kFilesWanted;
   });
 }
 

@@ -144,6 +144,7 @@ void add_open(CLI::App& session, Cli& cli, const std::shared_ptr<Options>& o) {
       add_command(session, "open", "Open a session and be its terminal",
                   "  rapctl session open --resource web-1\n"
                   "  echo uptime | rapctl session open --resource web-1\n"
+                  "The end of a pipe is the end of input of the shell, and so of the session.\n"
                   "In the session, at the start of a line: ~d leaves, ~. cuts, ~? lists.\n");
   open.add_option("--resource", o->resource, "Name or id of the resource")->required();
   open.add_option("--organization", o->organization, "Whose resource, when the name is not unique");
@@ -157,7 +158,9 @@ void add_open(CLI::App& session, Cli& cli, const std::shared_ptr<Options>& o) {
   CLI::App& attach = add_command(session, "attach", "Take over a session, or watch it",
                                  "  rapctl session attach ses_...          control it; who had it "
                                  "is told by whom it was taken\n"
-                                 "  rapctl session attach ses_... --view   watch only\n");
+                                 "  rapctl session attach ses_... --view   watch only\n"
+                                 "The end of standard input that is no terminal leaves the "
+                                 "session, which goes on.\n");
   attach.add_option("session", o->session, "Id of the session")->required();
   attach.add_flag("--view", o->view, "Watch, without control");
   attach.callback([&cli, o] {

@@ -45,10 +45,11 @@ std::string terminal_name() {
 
 class Client {
  public:
-  Client(asio::any_io_executor executor, net::ByteStream& stream, View view)
+  Client(asio::any_io_executor executor, net::ByteStream& stream, View view, FirstScreen first)
       : executor_(executor),
         stream_(stream),
         view_(view),
+        first_(first),
         unsent_(executor),
         sent_(executor),
         tasks_(executor) {}
@@ -143,6 +144,8 @@ class Client {
     }
     if (terminal) {
       leave();  // the terminal is gone
+    } else if (view_ == View::no && first_ == FirstScreen::whole) {
+      leave();  // a shell that was there before this script is not the script's to end
     } else if (view_ == View::no) {
       co_await end_input();
     }
@@ -276,6 +279,7 @@ class Client {
   asio::any_io_executor executor_;
   net::ByteStream& stream_;
   View view_;
+  FirstScreen first_;
   net::Event unsent_;
   net::Event sent_;
   Bytes outgoing_;
@@ -294,7 +298,7 @@ net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view, FirstSc
   SessionEnd end;
   {
     const RawMode raw;
-    Client client(executor, *stream, view);
+    Client client(executor, *stream, view, first);
     end = co_await client.run();
     stream->close();
     reset_terminal();

@@ -30,6 +30,9 @@ struct SessionEnd {
   std::string from = {};  // of taken_over: an address, when known
 };
 
+// The end of input that is no terminal types Ctrl-D into a session that we opened, and leaves one
+// that was there already (`whole`).
+//
 // Talks until one of the ends above. `stream` is open; standard input and output are the person's.
 // The terminal is in raw mode while this runs and is as before when it returns or throws.
 net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view, FirstScreen first);

@@ -22,15 +22,38 @@ struct Complete : testing::Test {
   }
   Words next(const Words& words) {
     asked.clear();
-    return complete(app, words, [this](const std::string& path, const std::string& name) {
-      asked = path + ": " + name;
-      return Words{"json", "table", "active"};
-    });
+    const Offer offer =
+        complete(app, words, [this](const std::string& path, const std::string& name) {
+          asked = path + ": " + name;
+          return Words{"json", "table", "active"};
+        });
+    files = offer.files;
+    return offer.words;
   }
   CLI::App app{"", "rapctl"};
   std::string text, asked;
   bool flag = false;
+  bool files = false;
 };
+
+TEST_F(Complete, FilesAreForFilesOnly) {
+  CLI::App* put = app.add_subcommand("put", "");
+  put->add_option("--from-file", text);
+  put->add_option("name", text);
+  CLI::App* give = app.add_subcommand("give", "");
+  give->add_option("file", text);
+  give->add_option("--file", text);
+  for (const Words& words : {Words{"put", "--from-file", ""}, Words{"put", "--from-file=x"},
+                             Words{"give", ""}, Words{"give", "--file", ""}}) {
+    next(words);
+    EXPECT_TRUE(files) << words.back();
+  }
+  for (const Words& words : {Words{"put", ""}, Words{"session", "attach", ""}, Words{""},
+                             Words{"give", "a", ""}, Words{"give", "--f"}}) {
+    next(words);
+    EXPECT_FALSE(files) << words.back();
+  }
+}
 
 TEST_F(Complete, CommandsOfTheGroupThatWasReached) {
   EXPECT_EQ(next({""}), (Words{"secret", "session"}));  // the hidden one is not offered

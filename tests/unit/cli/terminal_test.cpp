@@ -33,6 +33,15 @@ class TerminalTest : public testing::Test {
     if (child_ == 0) {
       ::close(pair[1]);
       ::setenv("TERM", "xterm", 1);
+      if (!input_.empty()) {
+        int pipe[2];
+        if (::pipe(pipe) != 0 ||
+            ::write(pipe[1], input_.data(), input_.size()) != static_cast<ssize_t>(input_.size())) {
+          ::_exit(1);
+        }
+        ::close(pipe[1]);
+        ::dup2(pipe[0], STDIN_FILENO);
+      }
       net::asio::io_context io{1};
       auto stream = net::wrap_socket(io.get_executor(), Fd(pair[0]));
       const SessionEnd end = run_task(io, run_terminal(std::move(stream), view, first));
@@ -125,6 +134,7 @@ class TerminalTest : public testing::Test {
 
   pid_t child_ = -1;
   int person_ = -1;
+  std::string input_;  // standard input is a pipe with this, unless it is empty
   int hub_ = -1;
   termios before_{};
   std::string payload;
@@ -226,6 +236,30 @@ TEST_F(TerminalTest, AViewerSendsNothing) {
   ASSERT_EQ(::ioctl(person_, TIOCSWINSZ, &size), 0);
   ::usleep(100'000);
   type("\003");
+  EXPECT_TRUE(std::holds_alternative<frames::Detach>(next_message()));
+  ::shutdown(hub_, SHUT_RDWR);
+  EXPECT_EQ(ended(), how(SessionEnd::How::detached));
+}
+
+TEST_F(TerminalTest, TheEndOfAPipeEndsTheShellThatItOpened) {
+  input_ = "echo\n";
+  start();
+  std::string typed;
+  while (typed.find('\004') == typed.npos) {
+    ASSERT_TRUE(next_frame()) << typed;
+    typed += payload;
+  }
+  EXPECT_EQ(typed, "echo\n\004");
+  ::close(hub_);
+  hub_ = -1;
+  EXPECT_EQ(ended(), how(SessionEnd::How::lost));
+}
+
+TEST_F(TerminalTest, TheEndOfAPipeLeavesAShellThatWasThereBefore) {
+  input_ = "echo\n";
+  start(View::no, FirstScreen::whole);
+  ASSERT_TRUE(next_frame());
+  EXPECT_EQ(payload, "echo\n");
   EXPECT_TRUE(std::holds_alternative<frames::Detach>(next_message()));
   ::shutdown(hub_, SHUT_RDWR);
   EXPECT_EQ(ended(), how(SessionEnd::How::detached));

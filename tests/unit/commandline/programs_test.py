@@ -4,9 +4,14 @@ of `version`, and manuals that say the same."""
 import json
 import os
 import pathlib
+import pty
 import re
+import select
+import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 BIN = pathlib.Path(os.environ["RAP_BIN_DIR"])
@@ -76,6 +81,57 @@ class Help(unittest.TestCase):
                              {"version": os.environ["RAP_VERSION"]}, program)
 
 
+class ExitStatus(unittest.TestCase):
+    """2 is a command line that cannot be meant, wherever it is seen to be wrong."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "token").write_text("rapses1.x")
+        (self.folder / "token").chmod(0o600)
+        made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x", "-keyout",
+                               self.folder / "key", "-out", self.folder / "ca.pem"], capture_output=True)
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+    def rapctl(self, *words):
+        return run("rapctl", "--server", "https://127.0.0.1:1", "--ca-file", self.folder / "ca.pem", *words,
+                   stdin=subprocess.DEVNULL,
+                   env={"RAP_CONFIG_DIR": str(self.folder), "RAP_TOKEN_FILE": str(self.folder / "token")})
+
+    def test_of_values_and_files_that_cannot_be_used(self):
+        create = ("resource", "create", "--name", "n", "--cluster", "cls_" + "0" * 26, "--target")
+        for words, said in (
+                ((*create, "127.0.0.1"), "--target '127.0.0.1': not of the form host:port"),
+                ((*create, ":0"), "--target ':0'"),
+                ((*create, "h:22", "--options", "{bad"), "--options: "),
+                ((*create, "h:22", "--options", "[]"), "--options: want a JSON object"),
+                ((*create, "h:22", "--options", "@/nofile"), "--options: /nofile: "),
+                (("secret", "put", "n", "--from-file", "/nofile"), "/nofile: No such file"),
+                (("cluster", "root", "import", "/nofile"), "/nofile: "),
+                (("cluster", "root", "import", self.folder / "ca.pem"), "ca.pem: ")):
+            with self.subTest(words=words):
+                done = self.rapctl(*words)
+                self.assertIn(said, done.stderr)
+                self.assertEqual(done.returncode, 2, done.stderr)
+        done = run("rapctl", "--server", "https://127.0.0.1:1", "--ca-file", "/nofile", "whoami")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--ca-file /nofile: ", done.stderr)
+
+    def test_of_a_server_that_is_not_there(self):
+        for words in (("whoami",), ("login", "--login", "x", "--password-file", self.folder / "token")):
+            done = self.rapctl(*words)
+            self.assertEqual(done.returncode, 7, done.stderr)
+            self.assertIn("https://127.0.0.1:1: connect: Connection refused", done.stderr)
+        for server, said in (("https://127.0.0.1:1", "connect: Connection refused"),
+                             ("https://no.such.host.invalid:1", "resolve no.such.host.invalid: ")):
+            done = run("rapctl", "login", "--server", server, stdin=subprocess.DEVNULL,
+                       env={"RAP_CONFIG_DIR": str(self.folder)})
+            self.assertEqual(done.returncode, 7, done.stderr)
+            self.assertIn(f"{server}: {said}", done.stderr)
+            self.assertNotIn("BIO", done.stderr)
+
+
 class Manuals(unittest.TestCase):
     def test_they_are_well_formed_and_name_every_command(self):
         for program in ("rapctl", "rap-sign", "rap-plugin-check"):
@@ -115,6 +171,50 @@ class Completion(unittest.TestCase):
 
     def test_names_need_a_login_and_are_missing_without(self):
         self.assertEqual(self.offered("resource", "show", ""), [])
+
+    def test_files_are_offered_for_files_only(self):
+        """In a real bash and a real zsh, with the Tab key: names of things are not the files that lie here."""
+        for shell, setup in (("bash", f'source <("{BIN}/rapctl" completion bash)'),
+                             ("zsh", f'autoload -U compinit; compinit -D; source <("{BIN}/rapctl" completion zsh)')):
+            if not shutil.which(shell):
+                continue
+            with self.subTest(shell=shell), tempfile.TemporaryDirectory() as folder:
+                pathlib.Path(folder, "sesame.txt").touch()
+                self.assertIn("sesame.txt", self.typed(shell, setup, folder, "rapctl secret put n --from-file se\t"))
+                self.assertIn("sesame.txt", self.typed(shell, setup, folder, "rapctl cluster root import se\t"))
+                self.assertNotIn("sesame.txt", self.typed(shell, setup, folder, "rapctl session attach se\t"))
+                self.assertNotIn("sesame.txt", self.typed(shell, setup, folder, "rapctl user disable se\t"))
+
+    @staticmethod
+    def typed(shell, setup, folder, keys):
+        """What the line is after `keys`: it is made the argument of an echo."""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(folder)
+            os.execvpe(shell, [shell, *(("--norc", "--noprofile") if shell == "bash" else ("-f",)), "-i"],
+                       {"PATH": f"{BIN}:{os.environ['PATH']}", "RAP_CONFIG_DIR": folder, "HOME": folder, "TERM": "dumb",
+                        "PS1": "$ "})
+        seen = b""
+
+        def until(mark):
+            nonlocal seen
+            end = time.monotonic() + 15
+            while mark not in seen and time.monotonic() < end and select.select([fd], [], [], 15)[0]:
+                seen += os.read(fd, 4096)
+            return seen
+
+        try:
+            os.write(fd, setup.encode() + b"; echo rea''dy\n")
+            until(b"ready\r\n")
+            seen = b""
+            os.write(fd, keys.encode())
+            time.sleep(2.5)  # longer than completion may take
+            os.write(fd, b"\x01echo '<\x05>'\n")
+            return until(b">\r\n").decode(errors="replace")
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(fd)
 
     def test_the_scripts_use_no_name_that_a_shell_keeps_for_itself(self):
         for shell in ("bash", "zsh"):
