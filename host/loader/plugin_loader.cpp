@@ -208,9 +208,12 @@ Result<std::vector<AdapterFacts>> read_all(const LibraryData& data, const void* 
   return out;
 }
 
-std::string dl_failure() {
-  const char* text = ::dlerror();
-  return text ? text : "unknown";
+// Without the name under which we opened it: nobody knows a descriptor of ours.
+std::string dl_failure(const std::string& path) {
+  const char* said = ::dlerror();
+  std::string text = said ? said : "unknown";
+  if (text.starts_with(path + ": ")) text.erase(0, path.size() + 2);
+  return text;
 }
 
 }  // namespace
@@ -231,13 +234,13 @@ Result<LoadedPlugin> load_plugin(Fd sealed) {
   }
   ::dlerror();
   void* library = ::dlopen(out.path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-  if (!library) return refuse(dl_failure());
+  if (!library) return refuse(dl_failure(out.path));
   sealed.release();
 
   const void* symbol = ::dlsym(library, RAP_PLUGIN_SYMBOL);
   if (!symbol) return refuse("exports no " RAP_PLUGIN_SYMBOL);
   link_map* map = nullptr;
-  if (::dlinfo(library, RTLD_DI_LINKMAP, &map) != 0) return refuse(dl_failure());
+  if (::dlinfo(library, RTLD_DI_LINKMAP, &map) != 0) return refuse(dl_failure(out.path));
   auto data = LibraryData::containing(symbol);
   if (!data) return fail(data.error());
   // dlsym also looks into the libraries the plugin needs.

@@ -22,6 +22,12 @@ int complain(const Error& error) {
   return 1;
 }
 
+// Of an option's value, before anything is looked at.
+int wrong_usage(std::string_view text) {
+  fmt::print(stderr, "rap-plugin-check: {}\n", text);
+  return 2;
+}
+
 std::string_view word(Verdict verdict) {
   return verdict == Verdict::pass ? "pass" : verdict == Verdict::fail ? "FAIL" : "skip";
 }
@@ -104,10 +110,6 @@ bool is_path_part(std::string_view text) {
 
 Result<loader::PluginManifest> make_manifest(const ManifestCommand& command,
                                              const Subject& subject) {
-  if (!is_path_part(command.product) || !command.product.starts_with("plugin.")) {
-    return fail(Errc::invalid, "--product: plugin.<vendor>.<name>");
-  }
-  if (!is_path_part(command.version)) return fail(Errc::invalid, "--version");
   auto mapping = loader::SealedMapping::map(subject.file.fd.get());
   if (!mapping) return fail(mapping.error());
   auto elf = loader::check_plugin_elf(mapping->bytes());
@@ -143,11 +145,11 @@ Result<loader::PluginManifest> make_manifest(const ManifestCommand& command,
 }  // namespace
 
 int check_command(const CheckCommand& command) {
+  if (auto options = parse_json(command.session_options); !options || !options->is_object()) {
+    return wrong_usage("--session-options: want a JSON object, {..}");
+  }
   auto subject = open_subject(command.plugin, command.manifest);
   if (!subject) return complain(subject.error());
-  if (auto options = parse_json(command.session_options); !options || !options->is_object()) {
-    return complain({Errc::invalid, "--session-options: a JSON object"});
-  }
   subject->session_options = command.session_options;
   subject->limit = std::chrono::milliseconds(command.limit_ms);
   const auto checked = run_checks(*subject, command.run);
@@ -166,6 +168,13 @@ int check_command(const CheckCommand& command) {
 }
 
 int manifest_command(const ManifestCommand& command) {
+  if (!is_path_part(command.product) || !command.product.starts_with("plugin.")) {
+    return wrong_usage("--product '" + command.product + "': want plugin.<vendor>.<name>");
+  }
+  if (!is_path_part(command.version)) {
+    return wrong_usage("--version '" + command.version +
+                       "': want up to 64 of A-Z, a-z, 0-9, '.', '-' and '+', without '.' in front");
+  }
   auto subject = open_subject(command.plugin, "");
   if (!subject) return complain(subject.error());
   auto manifest = make_manifest(command, *subject);

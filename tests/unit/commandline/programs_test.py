@@ -118,6 +118,21 @@ class ExitStatus(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("--ca-file /nofile: ", done.stderr)
 
+    def test_of_the_checker(self):
+        plugin = self.folder / "no.so"
+        plugin.write_text("no ELF")
+        manifest = ("manifest", plugin, "--seq", "1")
+        for words, said in (((plugin, "--session-options", "[]"), "--session-options: want a JSON object"),
+                            ((*manifest, "--product", "acme", "--version", "1"), "--product 'acme': want plugin."),
+                            ((*manifest, "--product", "plugin.a.b", "--version", "1/2"), "--version '1/2': want")):
+            done = run("rap-plugin-check", *words)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+        done = run("rap-plugin-check", plugin, "--level", "1")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("FAIL", done.stdout)
+        self.assertNotIn("/proc/", done.stdout + done.stderr)
+
     def test_of_a_server_that_is_not_there(self):
         for words in (("whoami",), ("login", "--login", "x", "--password-file", self.folder / "token")):
             done = self.rapctl(*words)
@@ -180,6 +195,7 @@ class Completion(unittest.TestCase):
                 continue
             with self.subTest(shell=shell), tempfile.TemporaryDirectory() as folder:
                 pathlib.Path(folder, "sesame.txt").touch()
+                self.assertIn("<rapctl session", self.typed(shell, setup, folder, "rapctl sess\t"))
                 self.assertIn("sesame.txt", self.typed(shell, setup, folder, "rapctl secret put n --from-file se\t"))
                 self.assertIn("sesame.txt", self.typed(shell, setup, folder, "rapctl cluster root import se\t"))
                 self.assertNotIn("sesame.txt", self.typed(shell, setup, folder, "rapctl session attach se\t"))
