@@ -221,6 +221,11 @@ void Connection::check_host_key() {
 }
 
 void Connection::request_secret() {
+  if (want_.secret_ref.empty()) {
+    throw Failure(RAP_E_CONFIG,
+                  "the resource has no secret to log in with; an admin of the organization gives "
+                  "it one: rapctl resource update RESOURCE --secret NAME");
+  }
   auto call = std::make_unique<Call>(Call{this});
   check(host_.need<rap_host_secret_1>().resolve(host_.raw, borrow(want_.secret_ref), secret_came,
                                                 call.get()),

@@ -201,6 +201,14 @@ TEST_F(SshSessionTest, PassesOnThatTheSecretWasDenied) {
   EXPECT_EQ(failure(options(sshd_->host_key())).first, RAP_E_DENIED);
 }
 
+TEST_F(SshSessionTest, SaysThatTheResourceHasNoSecretAndWhatToDo) {
+  host_.secret_ref.clear();
+  const auto [code, text] = failure(options(sshd_->host_key()));
+  EXPECT_EQ(code, RAP_E_CONFIG);
+  EXPECT_NE(text.find("has no secret"), std::string::npos) << text;
+  EXPECT_NE(text.find("rapctl resource update"), std::string::npos) << text;
+}
+
 TEST_F(SshSessionTest, RefusesBadOptionsAtOnce) {
   EXPECT_EQ(host_.open(options(sshd_->host_key(), R"(,"host_ca":["ssh-ed25519 AAAA"])")),
             RAP_E_CONFIG);

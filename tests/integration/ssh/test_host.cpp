@@ -147,7 +147,7 @@ rap_result TestHost::open(const std::string& options_json, std::uint32_t cols, s
   want.size = sizeof want;
   want.session_id = borrow("ses_1");
   want.target = borrow("res_1");
-  want.secret_ref = borrow("sec_1");
+  want.secret_ref = borrow(secret_ref);
   want.options_json = borrow(options_json);
   want.width = cols;
   want.height = rows;

@@ -29,6 +29,7 @@ class TestHost {
   int port = 0;
   std::string secret;
   rap_result secret_result = RAP_OK;
+  std::string secret_ref = "sec_1";
 
   rap_result open(const std::string& options_json, std::uint32_t cols = 80,
                   std::uint32_t rows = 24);
