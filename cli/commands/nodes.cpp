@@ -1,3 +1,4 @@
+#include <map>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -28,15 +29,14 @@ const std::vector<Column> kNodeDetails = {{"Name", "name"},
                                           {"Joined", "joined_at"},
                                           {"Group", "group_id"},
                                           {"Capabilities", "capabilities"}};
-const std::vector<Column> kWorkloadColumns = {{"ROLE", "role"},
-                                              {"STATE", "state"},
-                                              {"VERSION", "version"},
-                                              {"DETAIL", "detail"},
-                                              {"ASSIGNMENT", "assignment_id"}};
+const std::vector<Column> kWorkloadColumns = {
+    {"ROLE", "role"},     {"ORGANIZATION", "organization"},
+    {"STATE", "state"},   {"VERSION", "version"},
+    {"DETAIL", "detail"}, {"ASSIGNMENT", "assignment_id"}};
 const std::vector<Column> kGroupColumns = {{"NAME", "name"}, {"PARENT", "parent_id"}, {"ID", "id"}};
 const std::vector<Column> kRoleColumns = {{"ROLE", "role"},
-                                          {"NODE", "node_id"},
-                                          {"ORGANIZATION", "organization_id"},
+                                          {"NODE", "node"},
+                                          {"ORGANIZATION", "organization"},
                                           {"WORKLOAD", "workload.state"},
                                           {"VERSION", "workload.version"},
                                           {"DETAIL", "workload.detail"},
@@ -47,6 +47,20 @@ struct Options {
   std::string product, version, channel, config, policy;
 };
 using Shared = std::shared_ptr<Options>;
+
+// Puts what people call the thing of `id_member` into `name_member`; its id when it is not listed.
+void add_names(json::array& items, const json::array& things, const char* name,
+               const std::string& id_member, const char* name_member) {
+  std::map<std::string, std::string> names;
+  for (const json::value& thing : things) names[text_at(thing, "id")] = text_at(thing, name);
+  for (json::value& item : items) {
+    json::object* object = item.if_object();
+    const json::value* id = object ? object->if_contains(id_member) : nullptr;
+    if (id == nullptr || !id->is_string()) continue;
+    const auto known = names.find(text_at(item, id_member));
+    (*object)[name_member] = known == names.end() ? *id : json::value(json::string(known->second));
+  }
+}
 
 void add_node(CLI::App& app, Cli& cli) {
   CLI::App& node = add_command(app, "node", "Machines of a cluster");
@@ -68,7 +82,9 @@ void add_node(CLI::App& app, Cli& cli) {
     const json::object* object = item.if_object();
     const json::value* workloads = object ? object->if_contains("workloads") : nullptr;
     if (cli.output == "json" || !workloads || !workloads->is_array()) return;
-    cli.list(workloads->get_array(), kWorkloadColumns);
+    json::array rows = workloads->get_array();
+    add_names(rows, cli.api().list("/v1/organizations"), "slug", "organization_id", "organization");
+    cli.list(rows, kWorkloadColumns);
   });
   const auto verb = [&](const char* name, const char* about, const char* done, bool with_reason) {
     CLI::App& command = add_command(node, name, about,
@@ -164,7 +180,16 @@ void add_role(CLI::App& app, Cli& cli) {
         cli.api().post("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments", body);
     cli.done("assigned " + o->role + " to " + o->node + " (" + text_at(made, "id") + ")", made);
   });
-  add_cluster_list(role, cli, "List role assignments", "role-assignments", kRoleColumns);
+  CLI::App& list = add_command(role, "list", "List role assignments");
+  add_cluster_option(list, o->cluster);
+  list.callback([&cli, o] {
+    const std::string cluster = cli.cluster(o->cluster);
+    json::array items = cli.api().list("/v1/clusters/" + cluster + "/role-assignments");
+    add_names(items, cli.api().list("/v1/nodes?cluster_id=" + cluster), "name", "node_id", "node");
+    add_names(items, cli.api().list("/v1/organizations"), "slug", "organization_id",
+              "organization");
+    cli.list(items, kRoleColumns);
+  });
   add_removal(role, cli, "Take a role away; its sessions end", "assignment",
               "/v1/role-assignments");
 }

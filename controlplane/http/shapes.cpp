@@ -182,6 +182,7 @@ std::vector<Shape> make_shapes() {
       {"NodeWorkload",
        {{"assignment_id", "string"},
         {"role", "string"},
+        {"organization_id", "string?"},
         {"desired_state", "running|stopped"},
         {"state", "string"},
         {"detail", "string"},

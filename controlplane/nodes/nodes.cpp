@@ -39,9 +39,11 @@ constexpr const char* kGet = R"sql(
 constexpr const char* kCapabilities =
     "select name, detail, reported_at from node_capabilities where node_id = $1 order by name";
 constexpr const char* kServices = R"sql(
-  select service_instance_id, service_type, desired_state, reported_state, detail, version, pid,
-         last_heartbeat_at
-  from node_service_instances where node_id = $1 order by service_instance_id
+  select s.service_instance_id, s.service_type, a.organization_id, s.desired_state,
+         s.reported_state, s.detail, s.version, s.pid, s.last_heartbeat_at
+  from node_service_instances s
+  left join node_role_assignments a on a.id = s.service_instance_id
+  where s.node_id = $1 order by s.service_instance_id
 )sql";
 constexpr const char* kSetStatus = R"sql(
   update cluster_memberships set membership_status = $2, status_reason = $3
@@ -112,6 +114,10 @@ boost::json::object full(Tx& tx, const Row& row, SystemTime now) {
     boost::json::object item;
     item["assignment_id"] = s.text("service_instance_id");
     item["role"] = s.text("service_type");
+    item["organization_id"] = nullptr;
+    if (const auto organization = s.text_or_none("organization_id")) {
+      item["organization_id"] = *organization;
+    }
     item["desired_state"] = s.text("desired_state");
     item["state"] = s.text("reported_state");
     item["detail"] = s.text("detail");

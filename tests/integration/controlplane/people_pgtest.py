@@ -14,6 +14,7 @@ import threading
 import time
 import unittest
 
+from devtools.process import wait_until
 from tests.integration.controlplane.harness import ApiError, BINARIES, DOCUMENT, PASSWORD, PlaneTest
 
 
@@ -128,7 +129,8 @@ class People(PlaneTest):
         shown = self.owner.post(f"/v1/users/{user}/disable", {"reason": "lost laptop"})
         self.assertEqual(shown["status"], "disabled")
         self.assertEqual(self.owner.post(f"/v1/users/{user}/disable")["status"], "disabled")
-        self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")
+        gone = self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")
+        self.assertNotIn("session", gone["detail"])  # that is something else
         self.refused(401, "unauthorized", self.plane.login, login)
         self.assertEqual(self.owner.post(f"/v1/users/{user}/enable")["status"], "active")
         self.refused(401, "unauthorized", api.get, "/v1/auth/whoami")  # the old token stays dead
@@ -172,6 +174,20 @@ class People(PlaneTest):
         self.refused(401, "unauthorized", self.plane.login, login, "given by the owner")
         done(self.owner, "user", "enable", login)
         self.plane.login(login, "given by the owner")
+
+    def test_rapctl_names_nodes_and_organizations(self):
+        cluster, organization = self.cluster(), self.organization()
+        slug = next(o["slug"] for o in self.owner.items("/v1/organizations") if o["id"] == organization)
+        node = self.node(cluster)
+        role = self.owner.post(f"/v1/clusters/{cluster}/role-assignments", {
+            "node_id": node.id, "role": "ssh-worker", "organization_id": organization})["id"]
+        node.beat(workloads=[{"assignment_id": role, "role": "ssh-worker", "state": "running", "detail": "",
+                              "version": "1"}])
+        show = lambda: self.rapctl(self.owner, "node", "show", node.id).stdout
+        wait_until(lambda: role in show(), 10, "the workload in node show")
+        self.assertIn(f"ssh-worker\t{slug}\trunning", show())
+        listed = self.rapctl(self.owner, "role", "list", "--cluster", cluster)
+        self.assertIn(f"ssh-worker\t{node.name}\t{slug}\trunning", listed.stdout, listed.stderr)
 
     def test_too_many_failures_are_refused_unseen(self):
         self.person()

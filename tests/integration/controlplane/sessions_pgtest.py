@@ -45,7 +45,8 @@ class Sessions(PlaneTest):
         wait_until(lambda: self.state(session) == state, timeout, f"{state}, it is {self.state(session)}")
 
     def test_open_attach_terminate(self):
-        wait_until(lambda: self.owner.get(f"/v1/nodes/{self.n.id}")["workloads"], 5, "workload")
+        workloads = wait_until(lambda: self.owner.get(f"/v1/nodes/{self.n.id}")["workloads"], 5, "workload")
+        self.assertEqual(workloads[0]["organization_id"], self.organization_id)
         answer = self.open()
         session = answer["session"]["id"]
         self.assertEqual(answer["node"]["endpoint"], "127.0.0.1:4433")
