@@ -74,6 +74,13 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
           [this] { beat_now_.set(); })),
       broker_({context, control_, events_, workloads_, *listener_, [this] { return applied_; },
                [this] { return sync(SyncInput::Scope::director_only); }}),
+      mesh_certificates_(
+          context, control_,
+          {[this] {
+             return MeshCertificates::Node{identity_.cluster_id, identity_.node_id,
+                                           identity_.cluster_ca_pem};
+           },
+           [this](MeshHandPtr identities) { workloads_.set_identities(std::move(identities)); }}),
       sync_wanted_(context.executor),
       sync_done_(context.executor),
       beat_now_(context.executor) {}
@@ -116,6 +123,7 @@ void Agent::start() {
   context_.tasks.spawn("desired", desired_loop());
   context_.tasks.spawn("heartbeat", heartbeat_loop());
   context_.tasks.spawn("certificate", rotation_loop());
+  context_.tasks.spawn("mesh certificates", mesh_certificates_.run());
 }
 
 void Agent::adopt_processes() {
@@ -141,6 +149,7 @@ void Agent::adopt_processes() {
 void Agent::apply(AppliedPtr applied) {
   applied_ = std::move(applied);
   workloads_.apply(applied_);
+  mesh_certificates_.want(mesh_uses(workloads_.plan()));
   configure_listener();
   beat_now_.set();
 }

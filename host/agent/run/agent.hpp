@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/agent/control/control_client.hpp"
+#include "host/agent/control/mesh_certificates.hpp"
 #include "host/agent/node/capabilities.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/run/context.hpp"
@@ -92,6 +93,7 @@ class Agent {
   Workloads workloads_;
   std::shared_ptr<MeshListener> listener_;
   SessionBroker broker_;
+  MeshCertificates mesh_certificates_;
 
   AppliedPtr applied_;
   ControlState control_state_;

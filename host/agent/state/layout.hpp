@@ -16,6 +16,7 @@ struct StateLayout {
 
   std::filesystem::path identity() const { return root / "identity.json"; }
   std::filesystem::path enrollment() const { return root / "enrollment.json"; }
+  std::filesystem::path mesh_keys() const { return root / "mesh.json"; }
   std::filesystem::path floor() const { return root / "floor.json"; }
   std::filesystem::path applied() const { return root / "applied.json"; }
   std::filesystem::path lock() const { return root / "lock"; }

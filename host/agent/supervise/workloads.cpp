@@ -60,6 +60,30 @@ std::vector<PlannedRole> plan_roles(const Applied& applied) {
   return out;
 }
 
+std::set<MeshUse> mesh_uses(const std::vector<PlannedRole>& plan) {
+  std::set<MeshUse> out;
+  bool mesh = false;
+  for (const PlannedRole& role : plan) {
+    if (role.spec && role.spec->asks_for("rap.host.identity/1")) {
+      mesh = true;
+      if (role.assignment.role == "entry-node") out.insert({MeshPurpose::entry, ""});
+      continue;
+    }
+    for (const std::string& organization : role.organizations) {
+      if (!organization.empty()) out.insert({MeshPurpose::service, organization});
+    }
+  }
+  if (!mesh) return {};
+  out.insert({MeshPurpose::mesh, ""});
+  return out;
+}
+
+void Workloads::set_identities(MeshHandPtr identities) {
+  identities_ = std::move(identities);
+  for (const auto& [name, zygote] : zygotes_) zygote->set_identities(identities_);
+  for (const auto& [name, zygote] : retired_) zygote->set_identities(identities_);
+}
+
 Workloads::Workloads(Context& context, LogCapture& logs, Hooks hooks)
     : context_(context), logs_(logs), hooks_(std::move(hooks)) {}
 
@@ -74,7 +98,9 @@ std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   hooks.gave_way = [this] {
     if (applied_ != nullptr) apply(applied_);
   };
-  return std::make_shared<Zygote>(context_, logs_, std::move(spec), std::move(hooks));
+  auto made = std::make_shared<Zygote>(context_, logs_, std::move(spec), std::move(hooks));
+  made->set_identities(identities_);
+  return made;
 }
 
 void Workloads::adopt(InstanceRecord record, const Applied* applied) {

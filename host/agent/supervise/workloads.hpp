@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct PlannedRole {
 };
 // Pure. One entry per assignment, in their order.
 std::vector<PlannedRole> plan_roles(const Applied& applied);
+
+// The certificates that the planned roles need: none without a plugin that asks for
+// rap.host.identity/1. Pure.
+std::set<MeshUse> mesh_uses(const std::vector<PlannedRole>& plan);
 
 class Workloads {
  public:
@@ -43,6 +48,9 @@ class Workloads {
   // Starts what is missing, retires what is not wanted any more, retries what failed when its
   // assignment or release changed.
   void apply(AppliedPtr applied);
+  // What plugins of the mesh are handed, now and when they start.
+  void set_identities(MeshHandPtr identities);
+  const std::vector<PlannedRole>& plan() const { return plan_; }
   // Call after a session ended: a retired zygote may go now.
   void session_ended();
   // After a download: zygotes that failed for their artifact try again.
@@ -76,6 +84,7 @@ class Workloads {
   LogCapture& logs_;
   Hooks hooks_;
   AppliedPtr applied_;
+  MeshHandPtr identities_;
   std::vector<PlannedRole> plan_;
   std::map<std::string, std::shared_ptr<Zygote>> zygotes_;  // by name
   std::map<std::string, std::shared_ptr<Zygote>> retired_;

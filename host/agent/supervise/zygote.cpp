@@ -189,6 +189,7 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
       z.services_.clear();
       z.health_ = {};
       z.resources_sent_.clear();
+      z.identities_sent_.clear();
     }
     if (z.stopping_) break;
     if (!up && std::exchange(z.refused_for_good_, false)) {

@@ -13,6 +13,7 @@
 
 #include "base/net/event.hpp"
 #include "host/agent/snapshot/applied.hpp"
+#include "host/agent/state/mesh_keys.hpp"
 #include "host/agent/state/store.hpp"
 #include "host/agent/supervise/process.hpp"
 #include "host/agent/supervise/restart_policy.hpp"
@@ -84,6 +85,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
 
   // What a workload may know; sent when it is another one than it has.
   void set_resources(std::string document);
+  // The node's; sent to a plugin that asks for rap.host.identity/1, as far as it has not got them.
+  void set_identities(MeshHandPtr identities);
 
   const ZygoteSpec& spec() const { return spec_; }
   std::string name() const { return name_; }
@@ -106,6 +109,10 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   net::Task<Status> equip(ipc::JsonPtr status);
   net::Task<Status> send_resources();
   static net::Task<void> resend_resources(std::shared_ptr<Zygote> self);
+  net::Task<Status> send_identities();
+  net::Task<Status> send_identity(MeshUse use);
+  std::optional<MeshUse> next_identity() const;
+  static net::Task<void> resend_identities(std::shared_ptr<Zygote> self);
   static net::Task<void> stream_open(std::shared_ptr<Zygote> self, ipc::Message message);
   // An earlier agent may have ended between the fork and its note of it: nobody could end that
   // session any more, and `stop` would be refused for ever.
@@ -139,6 +146,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   std::vector<ServiceReport> services_;
   std::string resources_;  // the document, empty until there is one
   std::string resources_sent_;
+  MeshHandPtr identities_;
+  std::map<MeshUse, std::string> identities_sent_;  // certificates
+  bool sending_identities_ = false;
   std::string failure_;  // what a workload said when it could not go on
   bool draining_ = false;
   bool stopping_ = false;

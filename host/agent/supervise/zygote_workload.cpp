@@ -79,7 +79,8 @@ net::Task<Status> Zygote::equip(ipc::JsonPtr status) {
                                   {"address", socket->address}});
     services_.push_back({want.service, socket->address});
   }
-  co_return co_await send_resources();
+  if (Status sent = co_await send_resources(); !sent) co_return sent;
+  co_return co_await send_identities();
 }
 
 net::Task<Status> Zygote::send_resources() {

@@ -268,5 +268,55 @@ TEST_F(WorkloadProbe, ForeignTargetsAreDenied) {
   stop_everything(life);
 }
 
+class MeshProbe : public EchoService {
+ protected:
+  MeshProbe() : EchoService(RAP_TEST_OUT_DIR "/mesh-probe.so", "core-mesh") {}
+  void SetUp() override {
+    Supervision::SetUp();
+    config_.services.push_back({"core-mesh", "say", "127.0.0.1:0"});
+  }
+  // As after an answer of the control plane.
+  static MeshHandPtr identities(const std::string& certificate, bool with_service) {
+    std::string text =
+        R"({"keys":[{"purpose":"mesh","key_pem":"K1","certificate_pem":")" + certificate + "\"}";
+    if (with_service) {
+      text += R"(,{"purpose":"service","organization":"org_1","service":"svc_1","key_pem":"K2",)"
+              R"("certificate_pem":"C2"})";
+    }
+    return std::make_shared<const MeshHand>(MeshHand{MeshKeys::parse(text + "]}").value(), "CA"});
+  }
+  static bool hears(Life& life, const std::string& words) {
+    return life.until([&] {
+      return say(connect_to_service(address_of(life)), "").find(words) != std::string::npos;
+    });
+  }
+};
+
+TEST_F(MeshProbe, HasTheNetworkAndIsHandedTheNodesIdentities) {
+  Life life(config_, 1);
+  begin(life);
+  ASSERT_TRUE(running(life)) << detail_of(life);
+  EXPECT_EQ(mesh_uses(life.workloads.plan()), (std::set<MeshUse>{{MeshPurpose::mesh, ""}}));
+  bool network = false;
+  for (const SandboxLayer& layer : life.workloads.sandbox_layers()) {
+    network = network || (layer.name == "network" && layer.state == "active");
+  }
+  EXPECT_TRUE(network);
+  life.workloads.set_identities(identities("C1", true));
+  EXPECT_TRUE(hears(life, "identity 1   [C1CA][K1]\n"));
+  EXPECT_TRUE(hears(life, "identity 3 org_1 svc_1 [C2CA][K2]\n"));
+  life.workloads.set_identities(identities("C1b", false));
+  EXPECT_TRUE(hears(life, "identity 1   [C1bCA][K1]\n"));
+  EXPECT_TRUE(hears(life, "identity 3 org_1  [][]\n")) << "withdrawn";
+  // Another process of the same workload has them from its start.
+  const int pid = life.workloads.report().at(0).pid;
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  ASSERT_TRUE(life.until([&] {
+    return state_of(life) == WorkloadState::running && life.workloads.report().at(0).pid != pid;
+  }));
+  EXPECT_TRUE(hears(life, "identity 1   [C1bCA][K1]\n"));
+  stop_everything(life);
+}
+
 }  // namespace
 }  // namespace rap::agent

@@ -341,6 +341,20 @@ TEST(Plan, OnlyTheRolesOfTheMeshGetANetwork) {
   EXPECT_EQ(plan_roles(set)[0].spec.error().code, Errc::forbidden);
 }
 
+TEST(Plan, CertificatesOfTheMeshAreForWhatTheRolesNeed) {
+  Applied set = applied();
+  set.releases.emplace(ReleaseKey{"p", "1"}, release_for("ssh-worker", {}));
+  set.roles.push_back({"rol_1", "ssh-worker", "", "p", "1", "{}"});
+  EXPECT_TRUE(mesh_uses(plan_roles(set)).empty()) << "no mesh plugin";
+  Release mesh = release_for("entry-node", {"rap.host.identity/1"});
+  mesh.manifest.adapters[0].profile = "net.client";
+  set.releases.emplace(ReleaseKey{"m", "1"}, mesh);
+  set.roles.push_back({"rol_2", "entry-node", "", "m", "1", "{}"});
+  EXPECT_EQ(mesh_uses(plan_roles(set)), (std::set<MeshUse>{{MeshPurpose::mesh, ""},
+                                                           {MeshPurpose::entry, ""},
+                                                           {MeshPurpose::service, "org_1"}}));
+}
+
 TEST(Applied, AnotherNodesSetIsRefused) {
   EXPECT_FALSE(parse_applied("", {}));
   EXPECT_FALSE(parse_applied("{}", {}));
