@@ -24,6 +24,8 @@ std::string with_query(const std::string& path, const std::string& query) {
 
 Exit exit_of_status(unsigned status) {
   switch (status) {
+    case 400:
+      return Exit::usage;  // what was asked for came from the command line
     case 401:
       return Exit::unauthorized;
     case 403:

@@ -98,6 +98,12 @@ void log_out(Cli& cli) {
 }
 
 void enroll_totp(Cli& cli) {
+  // Before there is a secret that nobody can confirm.
+  if (!has_terminal()) {
+    throw Failure(Exit::usage,
+                  "an authenticator is added by a person at a terminal, who types the "
+                  "first code that it shows");
+  }
   const json::value made = cli.api().post("/v1/auth/totp");
   std::cout << "Add this to an authenticator:\n  secret: " << text_at(made, "secret")
             << "\n  address: " << text_at(made, "uri") << "\n";

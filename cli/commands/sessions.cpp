@@ -73,13 +73,12 @@ int report(Cli& cli, const std::string& session, const SessionEnd& end) {
     case SessionEnd::How::detached:
       say("left session " + session + "; " + how_to_attach(session));
       return 0;
-    case SessionEnd::How::output_closed:
-      return 0;
     case SessionEnd::How::taken_over:
       say("session " + session + " was taken over by " + printable(end.who) +
           (end.from.empty() ? "" : " at " + printable(end.from)) +
           "\n  take it back with: rapctl session attach " + session);
       return static_cast<int>(Exit::taken_over);
+    case SessionEnd::How::output_closed:  // the session is there all the same, and nobody knows
     case SessionEnd::How::lost: {
       const LastWords last = words_about(session, end.detail, ask_fate(cli.api(), session));
       say(last.text);

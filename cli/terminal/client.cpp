@@ -249,7 +249,8 @@ class Client {
     if (frame.header.channel == frames::Channel::terminal) {
       if (leaving_) return true;
       if (write_output(as_text(frame.payload))) return true;
-      end_ = SessionEnd{SessionEnd::How::output_closed, {}, {}, {}, {}};
+      end_ =
+          SessionEnd{SessionEnd::How::output_closed, {}, {}, {}, "standard output takes no more"};
       return false;
     }
     if (frame.header.channel != frames::Channel::control) return true;

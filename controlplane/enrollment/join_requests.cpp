@@ -7,6 +7,7 @@
 #include "controlplane/enrollment/capabilities.hpp"
 #include "controlplane/enrollment/identities.hpp"
 #include "controlplane/enrollment/routes.hpp"
+#include "controlplane/enrollment/rules.hpp"
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/http/shapes.hpp"
@@ -112,6 +113,10 @@ struct Approved {
 Approved make_node(const Call& call, Tx& tx, const Row& request, const ClusterId& cluster) {
   require_countersigned(tx, cluster);
   const std::string name = call.text_or_none("node_name").value_or(request.text("node_name"));
+  if (call.has("node_name") && !is_node_name(name)) {
+    call.bad_field("node_name",
+                   "1 to 63 of A-Z, a-z, 0-9, '.' and '-', the last two not at the ends");
+  }
   if (!tx.query(kNameTaken, {cluster, name}).empty()) {
     refuse(Errc::conflict, "a node called " + name + " is in the cluster; give node_name another");
   }

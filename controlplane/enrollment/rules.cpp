@@ -88,4 +88,12 @@ Result<KeyVerdict> judge_key(const std::optional<KnownKey>& known, std::string_v
               "copied state and enroll again");
 }
 
+bool is_node_name(std::string_view name) {
+  const auto at_ends = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
+  return !name.empty() && name.size() <= 63 && at_ends(name.front()) && at_ends(name.back()) &&
+         std::ranges::all_of(name, [&](char c) { return at_ends(c) || c == '.' || c == '-'; });
+}
+
 }  // namespace rap::cp

@@ -54,4 +54,8 @@ enum class KeyVerdict { same_request, new_request, renewal };
 Result<KeyVerdict> judge_key(const std::optional<KnownKey>& known, std::string_view token_id,
                              std::string_view node_name);
 
+// As an agent's own configuration takes it: 1 to 63 of A-Z, a-z, 0-9, '.', '-', the last two not at
+// the ends.
+bool is_node_name(std::string_view name);
+
 }  // namespace rap::cp

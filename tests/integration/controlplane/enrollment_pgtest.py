@@ -143,6 +143,7 @@ class Enrollment(PlaneTest):
         self.refused(400, "invalid", node.ask, token, node_name="n" * 65)
         request = node.ask(token, node_name="n" * 64)["join_request_id"]
         self.refused(400, "invalid", self.owner.post, f"/v1/join-requests/{request}/approve", {"node_name": "m" * 65})
+        self.refused(400, "invalid", self.owner.post, f"/v1/join-requests/{request}/approve", {"node_name": "bad name!"})
 
     def test_rotation_and_revocation(self):
         cluster = self.cluster()

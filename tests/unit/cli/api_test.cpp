@@ -38,6 +38,7 @@ TEST(ApiFailure, SaysAFieldOnce) {
 }
 
 TEST(ApiFailure, TurnsStatusesIntoExitStatuses) {
+  EXPECT_EQ(failure_of("/v1/x", 400, R"({"detail":"no such role: x"})").code, Exit::usage);
   EXPECT_EQ(failure_of("/v1/x", 401, "").code, Exit::unauthorized);
   EXPECT_EQ(failure_of("/v1/x", 401, "").todo, "log in: rapctl login");
   EXPECT_EQ(failure_of("/v1/auth/login", 401, "").todo, "");

@@ -33,6 +33,7 @@ class TerminalTest : public testing::Test {
     if (child_ == 0) {
       ::close(pair[1]);
       ::setenv("TERM", "xterm", 1);
+      if (!output_.empty()) ::dup2(::open(output_.c_str(), O_WRONLY), STDOUT_FILENO);
       if (!input_.empty()) {
         int pipe[2];
         if (::pipe(pipe) != 0 ||
@@ -134,7 +135,8 @@ class TerminalTest : public testing::Test {
 
   pid_t child_ = -1;
   int person_ = -1;
-  std::string input_;  // standard input is a pipe with this, unless it is empty
+  std::string output_;  // standard output is this file, unless it is empty
+  std::string input_;   // standard input is a pipe with this, unless it is empty
   int hub_ = -1;
   termios before_{};
   std::string payload;
@@ -239,6 +241,13 @@ TEST_F(TerminalTest, AViewerSendsNothing) {
   EXPECT_TRUE(std::holds_alternative<frames::Detach>(next_message()));
   ::shutdown(hub_, SHUT_RDWR);
   EXPECT_EQ(ended(), how(SessionEnd::How::detached));
+}
+
+TEST_F(TerminalTest, AnOutputThatTakesNothingEndsIt) {
+  output_ = "/dev/full";
+  start();
+  paint("!");
+  EXPECT_EQ(ended(), how(SessionEnd::How::output_closed));
 }
 
 TEST_F(TerminalTest, TheEndOfAPipeEndsTheShellThatItOpened) {

@@ -115,5 +115,14 @@ TEST(Capabilities, NamesOrObjects) {
   }
 }
 
+TEST(NodeName, IsWhatAnAgentTakes) {
+  for (const char* good : {"n", "berlin-1", "a.b", "A9"}) EXPECT_TRUE(is_node_name(good)) << good;
+  EXPECT_TRUE(is_node_name(std::string(63, 'a')));
+  EXPECT_FALSE(is_node_name(std::string(64, 'a')));
+  for (const char* bad : {"", "-", "-a", "a-", ".a", "bad name!", "a_b", "a/b", "\xc3\xa4"}) {
+    EXPECT_FALSE(is_node_name(bad)) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace rap::cp
