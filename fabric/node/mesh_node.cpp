@@ -118,12 +118,7 @@ Status MeshNode::set_directory(std::string_view text) {
   }
   const auto before =
       std::exchange(directory_, std::make_shared<const routing::Directory>(std::move(*compiled)));
-  for (const auto& rule : directory_->policy().organizations) {
-    TrafficLimits limits = setup_.limits.traffic;
-    if (rule.streams_max != 0) limits.streams_max = rule.streams_max;
-    if (rule.kbytes_per_s != 0) limits.bytes_per_s = std::uint64_t{rule.kbytes_per_s} * 1'000;
-    traffic_.set_limits(rule.organization_id, limits, std::chrono::steady_clock::now());
-  }
+  set_limits(before.get());
   if (before != nullptr) measurements_ = measurements_.rebound(*before, *directory_);
   std::vector<peers::Action> actions;
   peers_.directory_changed(before.get(), *directory_, directory_->self(), now(), actions);
@@ -132,6 +127,21 @@ Status MeshNode::set_directory(std::string_view text) {
   hub_.set_directory(directory_);
   act(actions);
   return {};
+}
+
+void MeshNode::set_limits(const routing::Directory* before) {
+  const auto now = std::chrono::steady_clock::now();
+  if (before != nullptr) {
+    for (const auto& rule : before->policy().organizations) {
+      traffic_.set_limits(rule.organization_id, setup_.limits.traffic, now);
+    }
+  }
+  for (const auto& rule : directory_->policy().organizations) {
+    TrafficLimits limits = setup_.limits.traffic;
+    if (rule.streams_max != 0) limits.streams_max = rule.streams_max;
+    if (rule.kbytes_per_s != 0) limits.bytes_per_s = std::uint64_t{rule.kbytes_per_s} * 1'000;
+    traffic_.set_limits(rule.organization_id, limits, now);
+  }
 }
 
 // ---- neighbours ----

@@ -117,6 +117,8 @@ class MeshNode final : private MeshHost {
   net::Task<void> serve_people(std::unique_ptr<net::TlsStream> secured,
                                std::unique_ptr<net::ConnectionSlots::Slot> slot);
   Status make_port();
+  // What the directory's policy says; `before` may be null.
+  void set_limits(const routing::Directory* before);
   void count(std::string_view reason) { ++refused_[std::string(reason)]; }
 
   const net::asio::any_io_executor executor_;

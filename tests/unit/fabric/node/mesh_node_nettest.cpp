@@ -39,6 +39,7 @@ class MeshNodeTest : public ::testing::Test {
   std::vector<std::unique_ptr<Member>> members;
   std::filesystem::path caches;
   std::int64_t version = 1;
+  std::vector<routing::OrganizationRule> rules;
   net::TaskGroup ending{world.io.get_executor()};
 
   void SetUp() override {
@@ -140,6 +141,7 @@ class MeshNodeTest : public ::testing::Test {
     service.members = {test::node_id(4)};
     service.organizations = {world.organization};
     doc.services.push_back(std::move(service));
+    doc.policy.organizations = rules;
     return routing::to_json(doc);
   }
 
@@ -234,6 +236,26 @@ TEST_F(MeshNodeTest, ARevokedRelayIsCutByTheNextDirectoryAndTheSessionGoesOn) {
   EXPECT_NE(revoked, 0u);
   EXPECT_TRUE(done.same) << done.sent << " " << done.received;
   EXPECT_FALSE(linked(4, revoked));
+}
+
+TEST_F(MeshNodeTest, AnOrganizationsLimitHoldsUntilThePolicyTakesItBack) {
+  ASSERT_TRUE(wait_for([&] { return all_linked(); }));
+  routing::OrganizationRule rule;
+  rule.organization_id = world.organization;
+  rule.streams_max = 1;
+  rules = {rule};
+  give_directories();
+  const auto first = open();
+  ASSERT_TRUE(first);
+  MeshSessionOptions options = world.session();
+  options.entries = {at(1).port->local_address().text()};
+  options.timeout = milliseconds(1'500);
+  auto second = test::run_task(
+      world.io, open_mesh_session(std::move(options), world.clock, world.resume_clock));
+  EXPECT_FALSE(second);
+  rules.clear();
+  give_directories();
+  EXPECT_TRUE(open());
 }
 
 TEST_F(MeshNodeTest, AfterARestartItFindsItsPeersWithoutWaitingToBeTold) {
