@@ -57,7 +57,7 @@ class WrongPublisher(NodeTest):
                                           policy={"product": story.PRODUCT, "version": version})
         self.addCleanup(lambda: self.api.delete(f"/v1/role-assignments/{assignment}"))
         workload = platform.node.wait_workload(assignment, ("degraded",))
-        self.assertRegex(workload["detail"], "release")
+        self.assertIn(f"lists no {story.PRODUCT} {version}", workload["detail"])
         self.assertEqual(list((platform.node.folder / "state" / "store").rglob(
             hashlib.sha256(plugin.read_bytes()).hexdigest())), [])
 
