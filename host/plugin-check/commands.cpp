@@ -9,6 +9,7 @@
 
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/semantic_version.hpp"
 #include "host/plugin-check/static_checks.hpp"
 #include "rap/abi.h"
 
@@ -171,7 +172,7 @@ int manifest_command(const ManifestCommand& command) {
   if (!is_path_part(command.product) || !command.product.starts_with("plugin.")) {
     return wrong_usage("--product '" + command.product + "': want plugin.<vendor>.<name>");
   }
-  if (!is_path_part(command.version)) {
+  if (!is_path_part(command.version) || !is_semantic_version(command.version)) {
     return wrong_usage("--version '" + command.version +
                        "': want up to 64 of A-Z, a-z, 0-9, '.', '-' and '+', without '.' in front");
   }

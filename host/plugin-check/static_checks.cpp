@@ -9,6 +9,7 @@
 
 #include "base/json.hpp"
 #include "base/schema/json_schema.hpp"
+#include "base/semantic_version.hpp"
 #include "host/plugin-check/versions.hpp"
 
 namespace rap::check {
@@ -43,22 +44,6 @@ Outcome check_schema(const loader::AdapterFacts& adapter) {
   // Any document shows whether the schema is one; whether this document fits is not asked.
   const auto judged = check_against_schema(boost::json::object{}, *value);
   return judged ? pass() : broken(adapter.id + ": config_schema: " + judged.error().detail);
-}
-
-bool is_semantic_version(std::string_view text) {
-  int dots = 0;
-  std::size_t digits = 0;
-  for (const char c : text.substr(0, text.find_first_of("-+"))) {
-    if (c == '.' && digits > 0) {
-      ++dots;
-      digits = 0;
-    } else if (c >= '0' && c <= '9') {
-      ++digits;
-    } else {
-      return false;
-    }
-  }
-  return dots == 2 && digits > 0;
 }
 
 Outcome check_scan(const Subject& subject, const Described& first) {

@@ -8,6 +8,7 @@
 
 #include "base/crypto.hpp"
 #include "base/json.hpp"
+#include "base/semantic_version.hpp"
 #include "signing/sign/director.hpp"
 
 namespace rap::sign {
@@ -70,6 +71,10 @@ Result<Manifest> read_manifest(ByteView bytes) {
   manifest.version = json_string_or_none(object, "version").value_or("");
   if (!is_plain_name(manifest.product) || !is_plain_name(manifest.version)) {
     return bad_manifest("want plain names as product and version");
+  }
+  if (!is_semantic_version(manifest.version)) {
+    return bad_manifest("version \"" + manifest.version +
+                        "\" is not a semantic version such as 1.4.0");
   }
   manifest.release_seq = json_int_or_none(object, "release_seq").value_or(0);
   manifest.security_epoch = json_int_or_none(object, "security_epoch").value_or(-1);
@@ -155,8 +160,29 @@ Status check_sequence(const tuf::Targets& listed, const Manifest& manifest) {
   return {};
 }
 
-bool same_bytes(const tuf::TargetInfo& info, const Bytes& bytes) {
-  return info.length == static_cast<std::int64_t>(bytes.size()) && info.sha256() == sha_of(bytes);
+tl::unexpected<Error> changed(const std::string& path, const std::string& published,
+                              const std::string& given) {
+  return fail(Errc::conflict, path + " is published with SHA-256 " + published +
+                                  ", the given file has " + given +
+                                  "; a release never changes, give it a new version");
+}
+
+// Is what is given of a published version what was published?
+Status check_unchanged(const tuf::TargetInfo& published, const Bytes& manifest_bytes,
+                       const Manifest& manifest, const std::vector<Bytes>& artifacts) {
+  if (published.length != static_cast<std::int64_t>(manifest_bytes.size()) ||
+      published.sha256() != sha_of(manifest_bytes)) {
+    return changed(published.path, published.sha256(), sha_of(manifest_bytes));
+  }
+  for (const Bytes& artifact : artifacts) {
+    const std::string given = sha_of(artifact);
+    const bool known = std::any_of(manifest.variants.begin(), manifest.variants.end(),
+                                   [&](const Variant& one) { return one.sha256 == given; });
+    if (!known) {
+      return changed(manifest.variants.front().target, manifest.variants.front().sha256, given);
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -179,11 +205,8 @@ Result<ReleaseResult> add_release(Change& change, const ReleaseRepository& repos
     out.targets.push_back({variant.target, variant.length, variant.sha256});
   }
   if (const auto old = listed->targets.find(manifest_path); old != listed->targets.end()) {
-    if (!same_bytes(old->second, manifest_bytes)) {
-      return fail(Errc::conflict, manifest_path +
-                                      " is published with other bytes; a release never "
-                                      "changes, give it a new version");
-    }
+    Status same = check_unchanged(old->second, manifest_bytes, *manifest, artifacts);
+    if (!same) return fail(std::move(same.error()));
     out.already_published = true;
     return out;
   }

@@ -30,9 +30,10 @@ struct ReleaseResult {
 // Puts manifest and artifacts under rel/<product>/<version>/ and lists them, with the `custom`
 // fields of docs/contracts/snapshots.md, in the role that speaks for them. Artifacts are matched
 // with the manifest's variants by SHA-256; each variant needs one.
-// Fails with `invalid` (manifest, or release_seq not above every earlier one), `conflict` (this
-// version exists with other bytes), `mismatch` (a variant without artifact, or the other way) or
-// `not_found` (no role is delegated to).
+// Fails with `invalid` (manifest, a version that is not semantic, or release_seq not above every
+// earlier one), `conflict` (this version exists with another manifest or file; both digests are
+// named), `mismatch` (a variant without artifact, or the other way) or `not_found` (no role is
+// delegated to).
 Result<ReleaseResult> add_release(Change& change, const ReleaseRepository& repository,
                                   const Bytes& manifest, const std::vector<Bytes>& artifacts);
 

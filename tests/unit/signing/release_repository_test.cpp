@@ -240,6 +240,9 @@ TEST_F(ReleaseRepositoryTest, AReleaseNeverChanges) {
   EXPECT_EQ(publish(release("0.1.0", 1)), std::nullopt) << "the same bytes: nothing to do";
   EXPECT_EQ(publish(release("0.1.0", 1, "other code")), Errc::conflict);
   EXPECT_EQ(publish(release("0.1.0", 2)), Errc::conflict);
+  Release other_file = release("0.1.0", 1);
+  other_file.artifact = to_bytes("other code");
+  EXPECT_EQ(publish(other_file), Errc::conflict) << "the same manifest with another file";
   EXPECT_EQ(publish(release("0.2.0", 1)), Errc::invalid) << "release_seq does not rise";
   EXPECT_EQ(publish(release("0.0.9", 2)), std::nullopt) << "only release_seq orders releases";
   EXPECT_EQ(node_refresh()->snapshot, 3);
@@ -255,6 +258,9 @@ TEST_F(ReleaseRepositoryTest, RefusesManifestsThatMayNotBe) {
   EXPECT_EQ(with("product", "a/b"), Errc::invalid);
   EXPECT_EQ(with("version", ".."), Errc::invalid);
   EXPECT_EQ(with("version", ""), Errc::invalid);
+  for (const char* version : {"banana", "1.0", "1.0.0.0", "v1.0.0", "01.0.0", "1.0.0-", "1..0"}) {
+    EXPECT_EQ(publish(release(version, 1)), Errc::invalid) << version;
+  }
   EXPECT_EQ(with("release_seq", 0), Errc::invalid);
   EXPECT_EQ(with("release_seq", 1.5), Errc::invalid);
   EXPECT_EQ(with("security_epoch", -1), Errc::invalid);
