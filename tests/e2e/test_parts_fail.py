@@ -1,7 +1,9 @@
 """Parts that die and come back: what a person notices, and that nothing is lost."""
 
+import json
 import os
 import pathlib
+import subprocess
 import unittest
 
 from devtools import story
@@ -88,6 +90,23 @@ class PartsFail(EndToEnd):
             session = story.only_session(self.platform)["id"]
             with story.attach(self.platform, session) as again:
                 story.attached_to(again, pid)
+
+    def test_stop_without_an_agent_names_what_still_runs(self):
+        """The agent is killed, its listener and workers are not: `stop --all` says so, with pids, and ends nothing."""
+        node = self.platform.node
+        node.process.kill9()
+        try:
+            done = subprocess.run(node.agent("stop", "--all", "--config", node.config), capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            records = [json.loads(p.read_text()) for p in (node.run_dir / "instances").glob("*.json")]
+            alive = [r for r in records if r["pid"] and start_time(r["pid"]) == r["start_time"]]
+            self.assertLessEqual({"listener", "zygote"}, {r["kind"] for r in alive}, records)
+            for record in alive:
+                self.assertIn(f"{record['kind']} {record['name']}, pid {record['pid']}", done.stderr)
+            self.assertRegex(done.stderr, "start the agent .*stop --all again")
+        finally:
+            node.start()
+            node.wait_online()
 
     def test_worker_killed(self):
         """The session is lost and says so; the node, its zygote and the next session are not."""

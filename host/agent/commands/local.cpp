@@ -11,6 +11,7 @@
 #include "host/agent/node/capabilities.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/ops/unix_listener.hpp"
+#include "host/agent/state/instance_record.hpp"
 #include "host/agent/state/layout.hpp"
 #include "host/agent/version.hpp"
 
@@ -131,9 +132,39 @@ int status_command(const Config& config, Check check, Output output) {
   return 0;
 }
 
+namespace {
+
+// What an agent that was killed left running, by its records; the next agent would take it over.
+std::string left_running(const Config& config) {
+  std::vector<std::string> damaged;
+  std::string out;
+  const std::string boot = read_facts().boot_id;
+  for (const InstanceRecord& record :
+       InstanceRecords(RunLayout{config.run_dir}.instances()).read_all(damaged)) {
+    if (!is_running(record, boot)) continue;
+    out += "\n  " + std::string(name(record.kind)) + " " + record.name + ", pid " +
+           std::to_string(record.pid);
+    if (!record.session.empty()) out += ", session " + record.session;
+  }
+  return out;
+}
+
+}  // namespace
+
 int stop_command(const Config& config) {
   auto answer =
       ops_request(RunLayout{config.run_dir}.ops_socket(), "POST", "/stop", std::chrono::minutes(6));
+  if (!answer && answer.error().code == Errc::not_found) {
+    // Without an agent nobody tells the control plane how the sessions ended, so that it is the
+    // agent that ends them.
+    Error error = answer.error();
+    if (const std::string left = left_running(config); !left.empty()) {
+      error.detail += "; what it started still runs:" + left +
+                      "\nstart the agent (rap-node-agent run, or systemctl start rap-node-agent), "
+                      "which takes these over, and run rap-node-agent stop --all again";
+    }
+    return report_failure(error, Output::text);
+  }
   if (!answer) return report_failure(answer.error(), Output::text);
   std::printf("%s", answer->body.c_str());
   return answer->status == 200 ? 0 : 1;
