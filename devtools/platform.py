@@ -118,7 +118,7 @@ class Platform:
     def release_root(self):
         return self.storage / "metadata" / "1.root.json"
 
-    def publish(self, product, version, plugin, sequence, channel="current"):
+    def publish(self, product, version, plugin, sequence, channel="current", before_sync=lambda variant: None):
         """Signs the plugin into R and lets the control plane read R; the variant of the manifest."""
         work = self.folder / "publish" / f"{product}-{version}"
         work.mkdir(parents=True, exist_ok=True)
@@ -127,8 +127,10 @@ class Platform:
                  "--seq", sequence, "--out", manifest)
         self.sign("publish", "--manifest", manifest, "--artifact", plugin,
                   *(["--channel", channel] if channel else []))
+        variant = json.loads(manifest.read_text())["variants"][0]
+        before_sync(variant)
         self.rapctl("release", "sync")
-        return json.loads(manifest.read_text())["variants"][0]
+        return variant
 
     # Control plane.
 

@@ -25,8 +25,9 @@ constexpr const char* kMembership = R"sql(
   where m.cluster_id = $1 and m.node_id = $2
 )sql";
 constexpr const char* kAssignments = R"sql(
-  select id, role, organization_id, policy from node_role_assignments
-  where cluster_id = $1 and node_id = $2 and status = 'active' order by id
+  select a.id, a.role, a.organization_id, a.policy, w.version as running
+  from node_role_assignments a left join node_service_instances w on w.service_instance_id = a.id
+  where a.cluster_id = $1 and a.node_id = $2 and a.status = 'active' order by a.id
 )sql";
 constexpr const char* kReleases = R"sql(
   select id, product, version, release_seq, security_epoch, manifest from releases
@@ -54,6 +55,7 @@ struct Assignment {
   std::string id, role;
   std::optional<std::string> organization;
   boost::json::object policy;
+  std::optional<std::string> running;  // the version that the node last said it runs
 };
 
 std::vector<ReleaseFacts> read_releases(Tx& tx) {
@@ -234,7 +236,7 @@ DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& 
   std::vector<Assignment> assignments;
   for (const Row& row : tx.query(kAssignments, {cluster, node})) {
     assignments.push_back({row.text("id"), row.text("role"), row.text_or_none("organization_id"),
-                           row.json("policy").as_object()});
+                           row.json("policy").as_object(), row.text_or_none("running")});
   }
   const auto releases = read_releases(tx);
   const auto channels = read_channels(tx);
@@ -253,6 +255,10 @@ DirectorContent collect_content(Tx& tx, const ClusterId& cluster, const NodeId& 
       item["product"] = release->product;
       item["version"] = release->version;
       chosen.insert(release->id);
+      // Listed, not assigned: what runs may go on until the node has the other one.
+      const ReleaseFacts* before =
+          fallback_release(assignment.role, *release, assignment.running.value_or(""), releases);
+      if (before != nullptr) chosen.insert(before->id);
     } else {
       item["reason"] = why_no_release(assignment.role, wish, releases, channels);
     }

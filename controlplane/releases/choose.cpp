@@ -80,4 +80,15 @@ std::string why_no_release(std::string_view role, const ReleaseWish& wish,
          wish.channel;
 }
 
+const ReleaseFacts* fallback_release(std::string_view role, const ReleaseFacts& chosen,
+                                     std::string_view running,
+                                     const std::vector<ReleaseFacts>& listed) {
+  for (const ReleaseFacts& release : listed) {
+    if (release.product != chosen.product || release.version != running) continue;
+    if (release.id == chosen.id || release.security_epoch < chosen.security_epoch) continue;
+    if (std::ranges::find(release.roles, role) != release.roles.end()) return &release;
+  }
+  return nullptr;
+}
+
 }  // namespace rap::cp

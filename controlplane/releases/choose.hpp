@@ -45,4 +45,10 @@ std::string why_no_release(std::string_view role, const ReleaseWish& wish,
                            const std::vector<ReleaseFacts>& listed,
                            const std::vector<ChannelFacts>& channels);
 
+// The release that a node which runs `running` may stay on while `chosen` cannot be had, or
+// nullptr: another one of the same product that serves the role, with an epoch that is not lower.
+const ReleaseFacts* fallback_release(std::string_view role, const ReleaseFacts& chosen,
+                                     std::string_view running,
+                                     const std::vector<ReleaseFacts>& listed);
+
 }  // namespace rap::cp

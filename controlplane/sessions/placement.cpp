@@ -24,7 +24,9 @@ constexpr const char* kBest = R"sql(
            case when m.membership_status <> 'active' then 4
                 when h.received_at is null or h.received_at <= $4 then 3
                 when h.mesh_endpoint = '' then 2
-                when w.reported_state in ('failed', 'degraded', 'backoff', 'stopped') then 1
+                when w.reported_state in ('failed', 'backoff', 'stopped') then 1
+                -- one with a process serves, such as a version whose successor was refused
+                when w.reported_state = 'degraded' and coalesce(w.pid, 0) = 0 then 1
                 else 0 end as obstacle
     from node_role_assignments a
     join cluster_memberships m on m.cluster_id = a.cluster_id and m.node_id = a.node_id

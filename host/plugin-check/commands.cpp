@@ -174,7 +174,7 @@ int manifest_command(const ManifestCommand& command) {
   }
   if (!is_path_part(command.version) || !is_semantic_version(command.version)) {
     return wrong_usage("--version '" + command.version +
-                       "': want up to 64 of A-Z, a-z, 0-9, '.', '-' and '+', without '.' in front");
+                       "': want a semantic version such as 1.4.0, up to 64 characters");
   }
   auto subject = open_subject(command.plugin, "");
   if (!subject) return complain(subject.error());

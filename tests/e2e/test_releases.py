@@ -1,8 +1,10 @@
 """What reaches a node: only what two signed, unchanged, for this platform; anything else is degraded, with the reason."""
 
 import json
+import os
 import re
 import secrets
+import signal
 
 from devtools import story
 from devtools.api import ApiError
@@ -27,7 +29,7 @@ class Releases(EndToEnd):
         self.assignments.append(self.platform.node.assign(role, self.organization, **fields))
         return self.assignments[-1]
 
-    def publish_next(self):
+    def publish_next(self, **options):
         """The plugin with other bytes as the next version, on no channel; (version, artifact in Version Storage).
 
         Other bytes behind the last segment: a node keeps artifacts by hash and would not download these again.
@@ -36,9 +38,12 @@ class Releases(EndToEnd):
         version = f"0.1.{Releases.version}"
         plugin = self.platform.folder / f"ssh-{version}.so"
         plugin.write_bytes((self.platform.plugins / "ssh.so").read_bytes() + secrets.token_bytes(32))
-        variant = self.platform.publish(story.PRODUCT, version, plugin, Releases.version, channel=None)
-        folder = (self.platform.storage / "targets" / variant["target"]).parent
-        return version, next(folder.glob("*.so"))
+        variant = self.platform.publish(story.PRODUCT, version, plugin, Releases.version,
+                                        **{"channel": None, **options})
+        return version, self.artifact(variant)
+
+    def artifact(self, variant):
+        return next((self.platform.storage / "targets" / variant["target"]).parent.glob("*.so"))
 
     def assertDegraded(self, assignment, pattern):
         def look():
@@ -74,6 +79,38 @@ class Releases(EndToEnd):
         self.assertSessionsGoOn()
         self.replace(artifact, good)
         self.platform.node.wait_workload(assignment, story.RUNNING, 90)
+
+    def test_the_version_before_serves_while_the_new_one_is_refused(self):
+        """`current` moves to a release with a flipped bit: what ran goes on with new sessions, also in a new worker."""
+        node = self.platform.node
+        before = next(w for w in node.seen()["workloads"] if w["role"] == "ssh-worker" and w["state"] == "running")
+        kept = {}
+
+        def flip(variant):
+            artifact = self.artifact(variant)
+            kept[artifact] = artifact.read_bytes()
+            bad = bytearray(kept[artifact])
+            bad[len(bad) // 2] ^= 0x10
+            self.replace(artifact, bytes(bad))
+
+        version, artifact = self.publish_next(channel="current", before_sync=flip)
+        self.addCleanup(lambda: self.replace(artifact, kept[artifact]))
+        said = f"^runs {re.escape(before['version'])}; {re.escape(version)} was refused: .*(hash|sha256|mismatch)"
+        seen = self.assertDegraded(before["assignment_id"], said)
+        self.assertEqual((seen["version"], seen["pid"]), (before["version"], before["pid"]))
+        self.assertSessionsGoOn()
+        os.kill(before["pid"], signal.SIGKILL)
+        wait_until(lambda: (w := node.workload(before["assignment_id"])) and w["pid"] not in (None, 0, before["pid"]),
+                   30, "another worker of the version before", node.log, every_s=0.2)
+        self.assertDegraded(before["assignment_id"], said)
+        self.assertSessionsGoOn()
+        never_ran = self.assign(policy={"product": story.PRODUCT, "version": version})
+        self.assertFalse(self.assertDegraded(never_ran, r"hash|sha256|mismatch")["detail"].startswith("runs"))
+
+        self.replace(artifact, kept[artifact])
+        wait_until(lambda: (w := node.workload(before["assignment_id"]))["version"] == version and
+                   w["state"] == "running", 90, "the new version to run", node.log, every_s=0.2)
+        self.assertSessionsGoOn()
 
     def test_truncated_and_longer(self):
         version, artifact = self.publish_next()

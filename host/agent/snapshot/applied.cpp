@@ -33,6 +33,11 @@ ReleaseResult release_from_manifest(std::string manifest_text, const ListedTarge
   return out;
 }
 
+const std::string& version_in_force(const Applied& applied, const RoleAssignment& role) {
+  const auto found = applied.instead.find(role.assignment_id);
+  return found == applied.instead.end() ? role.version : found->second;
+}
+
 std::string serialize(const Applied& applied) {
   json::array releases;
   for (const auto& [key, release] : applied.releases) {
@@ -47,6 +52,8 @@ std::string serialize(const Applied& applied) {
     }
     releases.push_back(std::move(entry));
   }
+  json::object instead;
+  for (const auto& [assignment, version] : applied.instead) instead[assignment] = version;
   return json::serialize(json::object{{"format", 1},
                                       {"director_version", applied.director_version},
                                       {"director_expires", to_rfc3339(applied.director_expires)},
@@ -54,7 +61,8 @@ std::string serialize(const Applied& applied) {
                                       {"membership", applied.membership_text},
                                       {"roles", applied.roles_text},
                                       {"access", applied.access_text},
-                                      {"releases", std::move(releases)}}) +
+                                      {"releases", std::move(releases)},
+                                      {"instead", std::move(instead)}}) +
          "\n";
 }
 
@@ -116,6 +124,13 @@ Result<Applied> parse_applied(std::string_view text, const NodeScope& scope) {
       const Error error{errc_from_name(json_string_or_none(entry, "code").value_or("")),
                         json_string_or_none(entry, "detail").value_or("")};
       out.releases.emplace(key, fail(error));
+    }
+  }
+  // Absent from a file of an earlier agent.
+  if (auto instead = json_object(object, "instead")) {
+    for (const auto& entry : **instead) {
+      if (!entry.value().is_string()) return fail(Errc::malformed, "instead: want versions");
+      out.instead[std::string(entry.key())] = std::string(entry.value().get_string());
     }
   }
   return out;

@@ -35,6 +35,9 @@ struct Applied {
   std::vector<RoleAssignment> roles;
   Access access;
   std::map<ReleaseKey, ReleaseResult> releases;
+  // By assignment: the version that serves instead of the assigned one, which was refused. It was
+  // in force before, R and D still list it, and `releases` has it.
+  std::map<std::string, std::string> instead;
   std::int64_t director_version = 0;
   SystemTime director_expires{};  // after it the set is stale: kept, but nothing new is trusted
   SystemTime release_expires{};
@@ -44,6 +47,9 @@ struct Applied {
   std::string roles_text;
   std::string access_text;
 };
+// The version that serves `role`: the assigned one, or the one instead of it.
+const std::string& version_in_force(const Applied& applied, const RoleAssignment& role);
+
 using AppliedPtr = std::shared_ptr<const Applied>;  // owners: the keeper and who reads it just now
 
 // `<state>/applied.json`: written in one rename after a set was verified and is complete, read at a

@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/crypto.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
 #include "host/agent/control/tuf_fetcher.hpp"
@@ -206,6 +207,52 @@ class Sync {
       }
       next_.releases.emplace(key, std::move(result));
     }
+    for (const RoleAssignment& role : next_.roles) {
+      const auto assigned = next_.releases.find({role.product, role.version});
+      if (assigned == next_.releases.end() || assigned->second) continue;
+      keep_before(director, ready ? &release : nullptr, role);
+    }
+  }
+
+  // The assigned release is refused: the one that served this assignment goes on, as long as D
+  // lists it for this node and R, if it has a word, lists it too, and its epoch is not below that
+  // of the assigned one. A null `release`: R has no fresh word.
+  void keep_before(tuf::TufClient& director, tuf::TufClient* release, const RoleAssignment& role) {
+    const ReleaseKey* before = served_before(role);
+    if (before == nullptr) return;
+    const std::string path = manifest_path(before->first, before->second);
+    auto listed = find(director, path);
+    auto assigned = find(director, manifest_path(role.product, role.version));
+    if (!listed || !*listed || !assigned || !*assigned) return;
+    const NodeScope scope{input_.cluster_id, input_.node_id, floor_.authority_term};
+    if (!check_scope((*listed)->listed, scope)) return;
+    if ((*listed)->listed.security_epoch < (*assigned)->listed.security_epoch) return;
+    ReleaseResult result = *known(*before);
+    if ((*listed)->listed.sha256 != to_hex(sha256(result->manifest_text))) return;
+    if (release != nullptr) {
+      auto fresh = release_of(director, *release, *before);
+      if (!fresh && !is_source_trouble(fresh.error())) return;
+    }
+    next_.instead[role.assignment_id] = before->second;
+    next_.releases.emplace(*before, std::move(result));
+  }
+
+  // What was in force for the same assignment, as a key of `previous->releases`; null: nothing
+  // else that was verified.
+  const ReleaseKey* served_before(const RoleAssignment& role) const {
+    if (input_.previous == nullptr) return nullptr;
+    const Applied& previous = *input_.previous;
+    for (const RoleAssignment& before : previous.roles) {
+      if (before.assignment_id != role.assignment_id || before.role != role.role ||
+          before.product != role.product) {
+        continue;
+      }
+      const auto found =
+          previous.releases.find({before.product, version_in_force(previous, before)});
+      if (found == previous.releases.end() || !found->second) return nullptr;
+      return found->first.second == role.version ? nullptr : &found->first;
+    }
+    return nullptr;
   }
 
   static bool is_source_trouble(const Error& error) {

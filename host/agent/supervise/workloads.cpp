@@ -15,9 +15,10 @@ Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
                                      ? "no release of a plugin for this role is assigned"
                                      : role.reason);
   }
-  const auto found = applied.releases.find({role.product, role.version});
+  const std::string& version = version_in_force(applied, role);
+  const auto found = applied.releases.find({role.product, version});
   if (found == applied.releases.end()) {
-    return fail(Errc::not_found, role.product + " " + role.version + " is not known yet");
+    return fail(Errc::not_found, role.product + " " + version + " is not known yet");
   }
   if (!found->second) return fail(found->second.error());
   const Release& release = *found->second;
@@ -38,7 +39,16 @@ Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
     return out;
   }
   return fail(Errc::mismatch,
-              role.product + " " + role.version + " has no adapter for the role " + role.role);
+              role.product + " " + version + " has no adapter for the role " + role.role);
+}
+
+// "runs 1.0.0; 1.1.0 was refused: .." where another version serves than the assigned one.
+std::string refusal_of(const RoleAssignment& role, const Applied& applied) {
+  if (!applied.instead.contains(role.assignment_id)) return "";
+  const auto assigned = applied.releases.find({role.product, role.version});
+  if (assigned == applied.releases.end() || assigned->second) return "";
+  return "runs " + version_in_force(applied, role) + "; " + role.version +
+         " was refused: " + assigned->second.error().detail;
 }
 
 }  // namespace
@@ -55,7 +65,9 @@ std::vector<PlannedRole> plan_roles(const Applied& applied) {
       }
       if (organizations.empty()) organizations.insert("");
     }
-    out.push_back({role, spec_of(role, applied), {organizations.begin(), organizations.end()}});
+    PlannedRole planned{role, spec_of(role, applied), refusal_of(role, applied), {}};
+    planned.organizations.assign(organizations.begin(), organizations.end());
+    out.push_back(std::move(planned));
   }
   return out;
 }
@@ -236,7 +248,7 @@ void Workloads::session_ended() {
 
 bool Workloads::lacks_artifacts() const {
   return std::any_of(plan_.begin(), plan_.end(),
-                     [](const PlannedRole& planned) { return !planned.spec; });
+                     [](const PlannedRole& role) { return !role.spec || !role.refused.empty(); });
 }
 
 void Workloads::retry_failed() {
@@ -295,6 +307,7 @@ std::vector<WorkloadReport> Workloads::report() const {
       out.push_back(std::move(report));
       continue;
     }
+    report.version = role.spec->release.manifest.version;
     bool first = true;
     for (const std::string& organization : role.organizations) {
       const auto found = instance(role, organization);
@@ -308,6 +321,12 @@ std::vector<WorkloadReport> Workloads::report() const {
       report.state = zygote.state();
       report.detail = zygote.detail();
       report.pid = zygote.pid();
+    }
+    if (!role.refused.empty()) {
+      if (badness(report.state) < badness(WorkloadState::degraded)) {
+        report.state = WorkloadState::degraded;
+      }
+      report.detail = role.refused + (report.detail.empty() ? "" : "; " + report.detail);
     }
     out.push_back(std::move(report));
   }

@@ -16,6 +16,7 @@ namespace rap::agent {
 struct PlannedRole {
   RoleAssignment assignment;
   Result<ZygoteSpec> spec;                 // without organization
+  std::string refused;                     // why `spec` is of an earlier version, or empty
   std::vector<std::string> organizations;  // a zygote each; "" proves that the plugin loads
 };
 // Pure. One entry per assignment, in their order.

@@ -276,6 +276,27 @@ TEST(Plan, ARoleWithoutReleaseIsSaidToBeSo) {
   EXPECT_EQ(plan[2].spec.error().detail, "they disagree");
 }
 
+TEST(Plan, TheVersionInForceServesWhileTheAssignedOneIsRefused) {
+  Applied set = applied();
+  Release old = release_for("ssh-worker", {});
+  old.manifest.version = "1";
+  set.releases.emplace(ReleaseKey{"p", "1"}, old);
+  set.releases.emplace(ReleaseKey{"p", "2"}, fail(Errc::mismatch, "another hash"));
+  set.roles.push_back({"rol_1", "ssh-worker", "org_1", "p", "2", "{}"});
+  set.roles.push_back({"rol_2", "ssh-worker", "org_1", "p", "2", "{}"});
+  set.instead["rol_1"] = "1";
+  auto plan = plan_roles(set);
+  ASSERT_TRUE(plan[0].spec);
+  EXPECT_EQ(plan[0].spec->release.manifest.version, "1");
+  EXPECT_EQ(plan[0].refused, "runs 1; 2 was refused: another hash");
+  EXPECT_FALSE(plan[1].spec) << "it had no other version in force";
+  set.instead.clear();
+  set.releases.insert_or_assign(ReleaseKey{"p", "2"}, release_for("ssh-worker", {}));
+  plan = plan_roles(set);
+  ASSERT_TRUE(plan[0].spec);
+  EXPECT_EQ(plan[0].refused, "");
+}
+
 TEST(Plan, OneZygoteForEachOrganization) {
   Applied set = applied();
   Resource other = set.access.resources["res_1"];

@@ -232,5 +232,27 @@ TEST(Roles, APolicyHasNoOtherMembers) {
   EXPECT_TRUE(check_policy(boost::json::parse(longer).as_object()));
 }
 
+TEST(Releases, WhatRunsMayGoOnUnlessItsEpochIsOver) {
+  const std::vector<ReleaseFacts> listed = {
+      {"rel_1", "plugin.rap.ssh", "0.1.0", 1, 0, {"ssh-worker"}},
+      {"rel_2", "plugin.rap.ssh", "0.2.0", 2, 1, {"ssh-worker"}},
+      {"rel_3", "plugin.rap.ssh", "0.3.0", 3, 1, {"ssh-worker"}},
+      {"rel_4", "plugin.rap.ssh", "0.4.0", 4, 1, {"rdp-worker"}},
+      {"rel_5", "plugin.other.ssh", "9.0.0", 9, 1, {"ssh-worker"}}};
+  const auto stays = [&](const char* running) {
+    return fallback_release("ssh-worker", listed[2], running, listed);
+  };
+  ASSERT_NE(stays("0.2.0"), nullptr);
+  EXPECT_EQ(stays("0.2.0")->id, "rel_2");
+  EXPECT_EQ(stays("0.1.0"), nullptr) << "its epoch is below that of the assigned one";
+  EXPECT_EQ(stays("0.3.0"), nullptr) << "it is the assigned one";
+  EXPECT_EQ(stays("0.4.0"), nullptr) << "it does not serve the role";
+  EXPECT_EQ(stays("9.0.0"), nullptr) << "another product";
+  EXPECT_EQ(stays("7.7.7"), nullptr) << "nobody lists it (any more)";
+  EXPECT_EQ(stays(""), nullptr);
+  EXPECT_EQ(fallback_release("ssh-worker", listed[0], "0.2.0", listed)->id, "rel_2")
+      << "also on the way back";
+}
+
 }  // namespace
 }  // namespace rap::cp
