@@ -24,6 +24,7 @@ constexpr net::milliseconds kAttachTimeout{5'000};
 constexpr net::milliseconds kCloseTimeout{5'000};
 constexpr std::int64_t kDialMsMax = 30'000;
 constexpr int kReconnectTries = 5;
+constexpr net::milliseconds kZygoteTells{1'000};  // it may have gone with all its workers
 // After a hello events come that were kept while nobody listened.
 constexpr std::chrono::seconds kKeptEventsTime{60};
 
@@ -41,6 +42,7 @@ Session::Session(Context& context, SessionEvents& events, Powers powers, Instanc
     : context_(context),
       events_(events),
       powers_(std::move(powers)),
+      told_(context.executor),
       process_(context, std::move(record),
                [this](ipc::Message message) { on_message(std::move(message)); }) {
   report_.session_id = process_.record().session;
@@ -121,8 +123,8 @@ net::Task<void> Session::watch(std::shared_ptr<Session> self) {
     s.heard_until_ = RealClock().now();
     co_await s.process_.ends_soon();
   }
-  // The zygote's word about how it ended follows within moments.
-  if (!s.ended_) co_await s.process_.exited().wait_for(net::milliseconds(100));
+  // It is the zygote's child: how it ended is that one's word, and follows within moments.
+  if (!s.ended_ && !s.process_.exit_info().known()) co_await s.told_.wait_for(kZygoteTells);
   s.report_lost();
   if (s.powers_.ended) s.powers_.ended(s.report_.session_id);
 }
@@ -134,7 +136,7 @@ void Session::report_lost() {
   const ExitInfo& own = process_.exit_info();
   const ExitInfo& how = own.known() ? own : exit_;
   report_.state = "failed";
-  report_.detail = "the session worker " + how.text();
+  report_.detail = worker_end_text("the session worker", how);
   log::error("session lost", {{"session", report_.session_id}, {"detail", report_.detail}});
   json::object event{{"event_id", event_id_of(report_.session_id, record().nonce, -1)},
                      {"session_id", report_.session_id},
@@ -143,6 +145,11 @@ void Session::report_lost() {
                      {"detail", report_.detail},
                      {"at", now_text()}};
   (void)events_.keep(event);  // a failure was logged; the heartbeat says the same
+}
+
+void Session::note_exit(const ExitInfo& how) {
+  exit_ = how;
+  told_.set();
 }
 
 net::Task<Status> Session::attach(json::object attach_request, Fd stream) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "base/net/event.hpp"
 #include "host/agent/session/events.hpp"
 #include "host/agent/supervise/process.hpp"
 
@@ -68,7 +69,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const SessionReport& report() const { return report_; }
   const InstanceRecord& record() const { return process_.record(); }
   // How the zygote says it ended; used when the worker could not say itself.
-  void note_exit(const ExitInfo& how) { exit_ = how; }
+  void note_exit(const ExitInfo& how);
   void forget() { process_.forget(); }
 
  private:
@@ -90,6 +91,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Powers powers_;
   SessionReport report_;
   ExitInfo exit_;
+  net::Event told_;  // `exit_` is
   LineLimiter lines_;
   // The worker was heard until then: what it kept for the next connection is not older.
   SystemTime heard_until_;

@@ -16,6 +16,7 @@ namespace {
 #ifndef __NR_close_range
 #define __NR_close_range 436
 #endif
+constexpr int kWorkerHung = 70;  // rule T3; docs/contracts/ipc.md
 constexpr int kIdTypePidfd = 3;  // P_PIDFD; glibc's name needs a newer header in C++
 
 // Between fork and exec: only what is safe after a fork of a process with threads.
@@ -100,6 +101,16 @@ std::string ExitInfo::text() const {
   }
   if (code >= 0) return "exited with status " + std::to_string(code);
   return "ended";
+}
+
+std::string worker_end_text(std::string_view who, const ExitInfo& how) {
+  if (how.code == kWorkerHung) return "the plugin hung";
+  for (const int own : {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS}) {
+    if (how.signal != own) continue;
+    return std::string(who) + " crashed by signal " + std::to_string(own) + " (" +
+           ::strsignal(own) + ")";
+  }
+  return std::string(who) + " " + how.text();
 }
 
 ExitInfo reap(int pidfd) {

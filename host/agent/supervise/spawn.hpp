@@ -42,6 +42,8 @@ struct ExitInfo {
   bool known() const { return code >= 0 || signal != 0; }
   std::string text() const;
 };
+// What a person is told when `who`, a worker, ended unasked.
+std::string worker_end_text(std::string_view who, const ExitInfo& how);
 // How our own child ended; unknown for a process that is not our child.
 ExitInfo reap(int pidfd);
 

@@ -179,11 +179,11 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
     if (z.process_ != nullptr) {
       const bool ended = co_await z.process_->ends_soon();
       if (ended && z.process_->exit_info().known() && !z.refused_for_good_) {
-        reason = "the worker " + z.process_->exit_info().text() +
+        reason = worker_end_text("the worker", z.process_->exit_info()) +
                  (reason.empty() ? "" : " (" + reason + ")");
       }
       if (!ended) co_await z.process_->terminate(kTermGrace);
-      if (reason.empty()) reason = "the worker " + z.process_->exit_info().text();
+      if (reason.empty()) reason = worker_end_text("the worker", z.process_->exit_info());
       if (!z.failure_.empty()) reason = std::exchange(z.failure_, "");
       z.process_.reset();
       z.services_.clear();

@@ -1,5 +1,6 @@
 // Decisions of the running agent that are plain functions: tokens, approvals, leases, plans.
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <boost/json.hpp>
 
@@ -11,10 +12,21 @@
 #include "host/agent/session/broker.hpp"
 #include "host/agent/session/worker_word.hpp"
 #include "host/agent/supervise/log_capture.hpp"
+#include "host/agent/supervise/spawn.hpp"
 #include "host/agent/supervise/workloads.hpp"
 
 namespace rap::agent {
 namespace {
+
+TEST(WorkerEnd, SaysWhatHappenedNotWhichNumber) {
+  EXPECT_EQ(worker_end_text("the worker", {.code = 70}), "the plugin hung");
+  EXPECT_EQ(worker_end_text("the worker", {.signal = SIGILL}),
+            "the worker crashed by signal 4 (Illegal instruction)");
+  EXPECT_EQ(worker_end_text("the worker", {.signal = SIGKILL}),
+            "the worker ended by signal 9 (Killed)");
+  EXPECT_EQ(worker_end_text("the worker", {.code = 1}), "the worker exited with status 1");
+  EXPECT_EQ(worker_end_text("the worker", {}), "the worker ended");
+}
 
 TEST(NodeEvents, TheSameIsToldOnceInTenMinutes) {
   using std::chrono::minutes;
