@@ -37,6 +37,13 @@ constexpr const char* kLock = R"sql(
   select id, organization_id, cluster_id, state from sessions where id = $1 and node_id = $2
   for update
 )sql";
+// A node tells once how a session ended. What it says of it after that is of its next question
+// ("no such session here"): it may have asked before that end had come here.
+constexpr const char* kEndTold = R"sql(
+  select 1 as one from session_events
+  where session_id = $1 and kind = 'state' and detail ->> 'state' in ('closed', 'failed')
+  limit 1
+)sql";
 constexpr const char* kInsertEvent = R"sql(
   insert into session_events
     (event_id, organization_id, session_id, node_id, kind, user_id, user_name, detail, at,
@@ -141,11 +148,15 @@ boost::json::object detail_of(const Event& event) {
   return out;
 }
 
-// True when it was new and is of a session on this node.
+// True when it was new and is of a session on this node; a second end of a session is not new.
 bool record(const Call& call, Tx& tx, const Event& event) {
   const Rows rows = tx.query(kLock, {event.session, call.node.id});
   if (rows.empty()) return false;
   const Row& session = rows[0];
+  if (event.kind == "state" && event.state && is_over(*event.state) &&
+      !tx.query(kEndTold, {event.session}).empty()) {
+    return false;
+  }
   boost::json::object detail = detail_of(event);
   const Rows inserted = tx.query(
       kInsertEvent, {event.id, session.text("organization_id"), event.session, call.node.id,

@@ -81,6 +81,10 @@ class Sessions(PlaneTest):
         send(event(4, "state", state="closed", exit_status=0, detail="exit"))
         shown = self.member.get(f"/v1/sessions/{session}")
         self.assertEqual((shown["state"], shown["exit_status"]), ("closed", 0))
+        # The node got the wish again, from before its word had come here.
+        self.assertEqual(send(event(5, "state", state="closed", detail="there is no such session on this node"))["accepted"], 0)
+        self.assertEqual(self.member.get(f"/v1/sessions/{session}")["detail"], "exit")
+        self.assertEqual(self.kinds(self.cluster_id).count("session.closed"), 1)
         self.beat([{"session_id": session, "state": "active", "detail": "", "viewers": 0}])
         time.sleep(0.3)
         self.assertEqual(self.state(session), "closed")
