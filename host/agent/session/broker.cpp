@@ -101,7 +101,10 @@ net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, std::string from, Fd st
       resource = check_stream(*claims, *applied, RealClock().now());
     }
   }
-  if (!resource) co_return fail(std::move(resource.error()));
+  if (!resource) {
+    if (claims->verb == StreamClaims::Verb::open) tell_refused(*claims, resource.error());
+    co_return fail(std::move(resource.error()));
+  }
 
   std::shared_ptr<Session> session;
   if (const auto found = sessions_.find(claims->session); found != sessions_.end()) {
@@ -113,8 +116,12 @@ net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, std::string from, Fd st
   } else if (claims->verb == StreamClaims::Verb::attach) {
     co_return fail(Errc::not_found, "the session does not exist any more");
   } else {
-    auto created = co_await create(*claims, *resource);
-    if (!created) co_return fail(std::move(created.error()));
+    bool begun = false;
+    auto created = co_await create(*claims, *resource, begun);
+    if (!created) {
+      if (!begun) tell_refused(*claims, created.error());
+      co_return fail(std::move(created.error()));
+    }
     session = std::move(*created);
   }
   if (barred_.contains({claims->session, claims->user_id})) {
@@ -130,7 +137,7 @@ net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, std::string from, Fd st
 }
 
 net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims claims,
-                                                                  Resource resource) {
+                                                                  Resource resource, bool& begun) {
   Context& context = parts_.context;
   Status room = check_room(room_for(resource.organization_id));
   if (!room) co_return fail(std::move(room.error()));
@@ -181,6 +188,7 @@ net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims c
                     {"cols", 80},
                     {"rows", 24}};
   // Known before it is open: its first requests come while it opens.
+  begun = true;
   sessions_[claims.session] = session;
   Status opened = co_await session->open(std::move(*pidfd), std::move(open));
   context.tasks.spawn("session", Session::watch(session));
@@ -190,6 +198,18 @@ net::Task<Result<std::shared_ptr<Session>>> SessionBroker::create(StreamClaims c
   }
   ++context.counters.sessions_opened;
   co_return session;
+}
+
+void SessionBroker::tell_refused(const StreamClaims& claims, const Error& why) {
+  // Another stream opens it, or has.
+  if (opening_.contains(claims.session) || sessions_.contains(claims.session)) return;
+  json::object event{{"event_id", event_id_of(claims.session, "refused", 0)},
+                     {"session_id", claims.session},
+                     {"kind", "state"},
+                     {"state", "failed"},
+                     {"detail", why.detail},
+                     {"at", to_rfc3339(RealClock().now())}};
+  (void)parts_.events.keep(event);  // a failure is logged there; it fails by itself in a minute
 }
 
 Room SessionBroker::room_for(const std::string& organization) const {

@@ -74,7 +74,12 @@ class SessionBroker {
   static net::Task<void> serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
                                std::string from, Fd stream);
   net::Task<Status> route(ipc::JsonPtr claims, std::string from, Fd stream);
-  net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource);
+  // `begun`: there is a session, which tells itself how it ends.
+  net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource,
+                                                     bool& begun);
+  // Nothing of the session was made here and its lease is used up: it has failed. Not so when
+  // another stream opens it.
+  void tell_refused(const StreamClaims& claims, const Error& why);
   // As it is now; needs a snapshot.
   Room room_for(const std::string& organization) const;
   Session::Powers powers();

@@ -56,7 +56,14 @@ TEST_F(Supervision, OneOrganizationLeavesPlacesForAnother) {
     ::close(ends[0]);
     return life.context.counters.attachments > before.attachments;
   };
+  const auto kept = life.context.counters.events_kept;
   EXPECT_FALSE(try_open(organization_, resource_));  // two of three is its half
+  // It has failed, and not because nobody came.
+  EXPECT_GT(life.context.counters.events_kept, kept);
+  const std::string told = read_text_file(outbox_file(), 1 << 20).value();
+  EXPECT_NE(told.find(R"("state":"failed","detail":"this organization has 2 sessions)"),
+            std::string::npos)
+      << told;
   EXPECT_TRUE(try_open(other.organization_id, other.resource_id));
   EXPECT_FALSE(try_open(other.organization_id, other.resource_id));  // three of three
 
