@@ -260,7 +260,8 @@ void authenticate_person(Call& call, Tx& tx) {
   }
   const Sha256Digest hash = sha256(token);
   const Rows rows = tx.query(kFindToken, {ByteView(hash)});
-  if (rows.empty()) throw Problem(401, "unauthorized", "this login is not known, or was ended; log in again");
+  if (rows.empty())
+    throw Problem(401, "unauthorized", "this login is not known, or was ended; log in again");
   const Row& row = rows[0];
   if (row.time("expires_at") <= call.now) {
     throw Problem(401, "expired", "the login has expired; log in again");

@@ -45,7 +45,9 @@ Status run_publish(const Context& context, const PublishOptions& options) {
     if (!listed) return fail(std::move(listed.error()));
   }
   if (change.drafts().empty()) {
-    answer(context, fmt::format("{} {} is published already with these files; nothing changed", release->product, release->version),
+    answer(context,
+           fmt::format("{} {} is published already with these files; nothing changed",
+                       release->product, release->version),
            {{"state", "unchanged"}});
     return {};
   }
