@@ -163,7 +163,8 @@ TEST_F(SshSessionTest, SleepsWhileTheHostIsBusy) {
     host_.run([] { return false; }, std::chrono::milliseconds(30));
     most = std::max(most, host_.io_calls - before);
   }
-  EXPECT_LE(most, 10u);  // was thousands
+  // Thousands when it spins; some tens where a starved sshd still fills the window meanwhile.
+  EXPECT_LE(most, 300u);
 }
 
 TEST_F(SshSessionTest, RefusesAHostKeyThatIsNotListed) {
