@@ -17,6 +17,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
+#include "controlplane/db/reconnect.hpp"
 
 namespace rap::cp {
 namespace {
@@ -31,8 +32,6 @@ struct Job {
 
 // Deadlocks are rare and end by running again; a third time says something is wrong.
 constexpr int kAttemptsMax = 3;
-// After a failed connect others are refused for this long without trying.
-constexpr auto kReconnectPause = std::chrono::milliseconds(250);
 
 }  // namespace
 
@@ -44,6 +43,7 @@ struct Database::Impl {
   std::condition_variable wake;
   std::deque<Job> queue;  // guarded by mutex
   bool stopping = false;  // guarded by mutex
+  ReconnectGate gate;
   std::vector<std::thread> threads;
   std::atomic<std::uint64_t> transactions{0}, failures{0}, reconnects{0};
 
@@ -57,7 +57,6 @@ struct Database::Impl {
 
   void serve() {
     std::unique_ptr<Connection> connection;
-    auto no_connect_before = std::chrono::steady_clock::time_point{};
     for (;;) {
       Job job;
       {
@@ -69,7 +68,7 @@ struct Database::Impl {
       }
       std::exception_ptr error;
       try {
-        attempt(job.work, connection, no_connect_before);
+        attempt(job.work, connection);
         ++transactions;
       } catch (...) {
         error = std::current_exception();
@@ -79,12 +78,11 @@ struct Database::Impl {
     }
   }
 
-  void attempt(const Work& work, std::unique_ptr<Connection>& connection,
-               std::chrono::steady_clock::time_point& no_connect_before) {
+  void attempt(const Work& work, std::unique_ptr<Connection>& connection) {
     for (int attempt = 1;; ++attempt) {
       const bool fresh = !connection;
       try {
-        if (fresh) connect(connection, no_connect_before);
+        if (fresh) connect(connection);
         connection->run(work);
         return;
       } catch (const TransactionConflict&) {
@@ -107,18 +105,19 @@ struct Database::Impl {
     }
   }
 
-  void connect(std::unique_ptr<Connection>& connection,
-               std::chrono::steady_clock::time_point& no_connect_before) {
-    if (std::chrono::steady_clock::now() < no_connect_before) {
+  void connect(std::unique_ptr<Connection>& connection) {
+    ReconnectGate::Attempt attempt;
+    if (!gate.may_try(std::chrono::steady_clock::now(), attempt)) {
       throw DatabaseUnavailable("the database was away a moment ago");
     }
     try {
       connection = std::make_unique<Connection>(options.url);
-      ++reconnects;
     } catch (const DatabaseUnavailable&) {
-      no_connect_before = std::chrono::steady_clock::now() + kReconnectPause;
+      gate.failed(std::chrono::steady_clock::now(), attempt);
       throw;
     }
+    gate.succeeded();
+    ++reconnects;
   }
 };
 
