@@ -5,7 +5,7 @@ import json
 import ssl
 import urllib.parse
 
-TIMEOUT_S = 30
+from devtools.process import PATIENCE_S
 
 
 class ApiError(Exception):
@@ -30,7 +30,7 @@ class Api:
 
     def raw(self, method, path, body=None, headers=None):
         """(status, headers, bytes) of one request on a connection of its own."""
-        connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT_S, context=self.context)
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=PATIENCE_S, context=self.context)
         try:
             send = {"Accept": "application/json", **(headers or {})}
             if self.token:

@@ -186,7 +186,7 @@ class Bench:
         time.sleep(0.5)
         session = story.only_session(self.platform)["id"]
         first.close()
-        story.wait_state(self.platform, session, "detached", 30)
+        story.wait_state(self.platform, session, "detached")
         ways = {"attach": [self.platform.bin / "rapctl", "session", "attach", session],
                 "login": self.ssh_argv() + ["echo bottom-of-screen; exec cat"],
                 "start": [self.platform.bin / "rapctl", "--help"]}

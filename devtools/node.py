@@ -7,8 +7,6 @@ import tempfile
 
 from devtools.process import Failed, Process, wait_until
 
-READY_S = 30
-ONLINE_S = 30
 RUN_DIR_MAX = 60  # the agent's limit: a socket path has 108 bytes, and instance names follow
 
 
@@ -75,12 +73,12 @@ class Node:
         return None
 
     def wait_join_request(self):
-        return self.enroll.wait_ready(self.join_request, READY_S, "its join request")
+        return self.enroll.wait_ready(self.join_request, "its join request")
 
     def approve(self, request):
         approved = self.platform.rapctl_json("join-request", "approve", request["id"])
         self.id = approved["node_id"]
-        wait_until(lambda: not self.enroll.alive(), READY_S, "the agent to take its certificate", self.enroll.log)
+        wait_until(lambda: not self.enroll.alive(), "the agent to take its certificate", self.enroll.log)
         if self.enroll.popen.returncode != 0:
             self.enroll.check()
         return approved
@@ -112,7 +110,7 @@ class Node:
         return node if node["presence"] == "online" and beat else None
 
     def wait_online(self):
-        return wait_until(self.online, ONLINE_S, f"a heartbeat of {self.name}", self.log)
+        return wait_until(self.online, f"a heartbeat of {self.name}", self.log)
 
     def workload(self, assignment_id):
         return next((w for w in self.seen()["workloads"] if w["assignment_id"] == assignment_id), None)
@@ -122,7 +120,7 @@ class Node:
             f"/v1/clusters/{self.cluster_id}/role-assignments",
             {"node_id": self.id, "role": role, "organization_id": organization_id, **fields})["id"]
 
-    def wait_workload(self, assignment_id, states, timeout_s=60):
+    def wait_workload(self, assignment_id, states):
         """Waits for one of `states`; a worker that is `failed` when that was not wanted ends the wait."""
         def look():
             workload = self.workload(assignment_id)
@@ -132,7 +130,7 @@ class Node:
                 raise Failed(f"{workload['role']} failed: {workload['detail']}", self.log)
             return None
         try:
-            return wait_until(look, timeout_s, f"workload state {' or '.join(states)}", self.log, every_s=0.1)
+            return wait_until(look, f"workload state {' or '.join(states)}", self.log, every_s=0.1)
         except Failed as e:
             if "not within" in str(e):
                 raise Failed(f"{e}; it is {self.workload(assignment_id)}", self.log) from None

@@ -13,12 +13,10 @@ from devtools.api import Api, ApiError
 from devtools.build import FOLDER, ROOT
 from devtools.node import Node
 from devtools.postgres import Postgres
-from devtools.process import Failed, Process, free_port, wait_until
+from devtools.process import PATIENCE_S, Failed, Process, free_port, wait_until
 from devtools.redis import Redis
 from devtools.sshd import Sshd
 
-READY_S = 30
-COMMAND_S = 60
 
 
 class Platform:
@@ -78,7 +76,7 @@ class Platform:
     def run(self, name, *arguments, input=None, env=None):
         """One command of ours to its end; its output, or Failed with what it said."""
         done = subprocess.run([str(self.bin / name), *map(str, arguments)], input=input, capture_output=True,
-                              text=True, env=env or self.env(), timeout=COMMAND_S, cwd=self.folder)
+                              text=True, env=env or self.env(), timeout=PATIENCE_S, cwd=self.folder)
         if done.returncode != 0:
             raise Failed(f"{name} {' '.join(map(str, arguments))}: status {done.returncode}\n"
                          f"{(done.stderr or done.stdout).strip()}")
@@ -158,7 +156,7 @@ class Platform:
                                [self.bin / "rap-control-plane", "serve", "--config", self.control_config],
                                self.logs / "control-plane.log")
         self.api = self.api or Api(self.url, str(self.ca_file))
-        self.control.wait_ready(self._control_ready, READY_S, "is ready")
+        self.control.wait_ready(self._control_ready, "is ready")
 
     def _control_ready(self):
         try:
@@ -211,7 +209,7 @@ class Platform:
 
     def ensure_running(self):
         self.restart_ended()
-        wait_until(self._control_ready, READY_S, "the control plane", self.control.log)
+        wait_until(self._control_ready, "the control plane", self.control.log)
 
     def write_env(self):
         pages = self.folder / "man" / "man1"  # where man looks below an entry of MANPATH

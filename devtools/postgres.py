@@ -15,7 +15,6 @@ import subprocess
 from devtools.process import Failed, Process, free_port, tail
 
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
-READY_S = 30
 SOCKET_PATH_MAX = 107  # sockaddr_un, less the ending zero
 FALLBACK_UID = 65533  # no account has it; only used when user namespaces are refused
 
@@ -103,7 +102,7 @@ class Postgres:
                            "-k", sockets if sockets else ""]
         # SIGINT is PostgreSQL's fast shutdown: it ends connections and writes a checkpoint.
         self.process = Process("postgres", argv, self.log, stop_signal=signal.SIGINT)
-        self.process.wait_ready(self._answers, READY_S, "answers")
+        self.process.wait_ready(self._answers, "answers")
         return self
 
     def _answers(self):

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -22,8 +23,13 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
+# How long anything waits for what must happen. The wait ends at once when it does, so a large number costs nothing:
+# it covers the longest interval of the product's own (tens of seconds) and a machine that stands still for 20 s.
+PATIENCE_S = 90
 STOP_S = 10  # after this a program that was asked to stop is killed
 LOG_TAIL_LINES = 25
+PORT_MIN = 10240  # below are what the services of a system use
+PORTS_WANTED = 1000  # fewer than these outside the kernel's own range, and tests side by side would meet too often
 
 
 class Failed(Exception):
@@ -73,21 +79,41 @@ def descendants_of(pid):
     return found
 
 
+_reserved_ports = []  # sockets whose abstract names are our marks; they end with the process
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """A port for a server that is started later, and perhaps again on the same one.
+
+    It is outside the range from which the kernel takes the local ports of connections: 10,000 connections of another
+    test would find it. And it is ours until this process ends: whoever else asks here passes over it."""
+    low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [*range(PORT_MIN, low), *range(high + 1, 1 << 16)]
+    if len(ports) < PORTS_WANTED:
+        ports = range(PORT_MIN, 1 << 16)
+    for port in random.SystemRandom().sample(ports, len(ports)):
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0rap-test-port-{port}")
+            with socket.socket() as s:
+                s.bind((host, port))
+        except OSError:
+            mark.close()
+            continue
+        _reserved_ports.append(mark)
+        return port
+    raise Failed(f"no port is free on {host}")
 
 
-def wait_until(condition, timeout_s, what, log=None, every_s=0.02):
-    """Calls `condition` until it gives something true and returns that; Failed after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
+def wait_until(condition, what, log=None, *, every_s=0.02):
+    """Calls `condition` until it gives something true and returns that; Failed after PATIENCE_S."""
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Failed(f"{what}: not within {timeout_s:g} s", log)
+            raise Failed(f"{what}: not within {PATIENCE_S:g} s", log)
         time.sleep(every_s)
 
 
@@ -148,11 +174,11 @@ class Process:
         if not self.alive():
             raise Failed(f"{self.name} ended with status {self.popen.returncode}", self.log)
 
-    def wait_ready(self, condition, timeout_s, what):
+    def wait_ready(self, condition, what):
         def ready():
             self.check()
             return condition()
-        return wait_until(ready, timeout_s, f"{self.name}: {what}", self.log)
+        return wait_until(ready, f"{self.name}: {what}", self.log)
 
     def kill9(self):
         self.popen.kill()

@@ -8,7 +8,6 @@ import socket
 
 from devtools.process import Process, free_port
 
-READY_S = 10
 SOCKET_PATH_MAX = 107
 
 
@@ -40,7 +39,7 @@ class Redis:
         conf = self.folder / "redis.conf"
         conf.write_text("\n".join(lines) + "\n")
         self.process = Process("redis", ["/usr/bin/redis-server", conf], self.log)
-        self.process.wait_ready(self._answers, READY_S, "answers")
+        self.process.wait_ready(self._answers, "answers")
         return self
 
     def _answers(self):

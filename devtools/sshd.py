@@ -15,7 +15,6 @@ import subprocess
 
 from devtools.process import Failed, Process, descendants_of, free_port
 
-READY_S = 10
 DEMO_UID = 61234  # outside Debian's ranges for people and services
 HOME_PARENTS = ("/srv", "/mnt", "/media")  # empty in Debian; one is covered by a tmpfs in the namespace
 
@@ -87,7 +86,7 @@ Subsystem sftp internal-sftp
                 command = ["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-ec",
                            self._namespace_script() + "exec " + shlex.join(str(c) for c in command)]
         self.process = Process("sshd", command, self.log)
-        self.process.wait_ready(self._answers, READY_S, "answers")
+        self.process.wait_ready(self._answers, "answers")
         return self
 
     def _namespace_script(self):

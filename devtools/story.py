@@ -11,7 +11,6 @@ from devtools.process import Failed, start_time, wait_until
 from devtools.terminal import Terminal
 
 RUNNING = ("running", "ready", "active")
-SESSION_S = 20
 PRODUCT, VERSION = "plugin.rap.ssh", "0.1.0"
 
 
@@ -84,9 +83,9 @@ def owner_path(steps, platform):
             pid = shell_pid(terminal)
             session = only_session(platform)
             platform.rapctl("session", "terminate", session["id"])
-            terminal.wait(SESSION_S)
-        wait_until(lambda: state_of(platform, session["id"]) == "closed", SESSION_S, "state closed")
-        wait_until(lambda: start_time(pid) is None, SESSION_S, "the shell on the target to end")
+            terminal.wait()
+        wait_until(lambda: state_of(platform, session["id"]) == "closed", "state closed")
+        wait_until(lambda: start_time(pid) is None, "the shell on the target to end")
         step.detail = f"shell pid {pid} on the target; terminated again"
 
 
@@ -95,7 +94,7 @@ def owner_path(steps, platform):
 def open_session(platform, resource="demo-ssh", **size):
     terminal = Terminal([platform.bin / "rapctl", "session", "open", "--resource", resource], platform.env(),
                         name="rapctl session open", **size)
-    terminal.expect(r"[$#] $", SESSION_S, "a shell prompt")
+    terminal.expect(r"[$#] $", what="a shell prompt")
     return terminal
 
 
@@ -124,8 +123,8 @@ def state_of(platform, session_id):
     return platform.api.get(f"/v1/sessions/{session_id}")["state"]
 
 
-def wait_state(platform, session_id, state, timeout_s=SESSION_S):
-    wait_until(lambda: state_of(platform, session_id) == state, timeout_s, f"session state {state}",
+def wait_state(platform, session_id, state):
+    wait_until(lambda: state_of(platform, session_id) == state, f"session state {state}",
                platform.node.log, every_s=0.1)
 
 
@@ -147,7 +146,7 @@ def session_path(steps, platform):
 
     with steps.step("resize reaches the target"):
         first.resize(101, 37)
-        wait_until(lambda: first.ask("stty size", r"\n(\d+ \d+)\n").group(1) == "37 101", 5, "37 rows, 101 columns")
+        wait_until(lambda: first.ask("stty size", r"\n(\d+ \d+)\n").group(1) == "37 101", "37 rows, 101 columns")
 
     with steps.step("UTF-8 in and out"):
         first.ask("printf '%s\\n' 'Grüße, 世界, \U0001f680' | tr -d ,", r"\nGrüße 世界 \U0001f680")
@@ -170,7 +169,7 @@ def session_path(steps, platform):
         first.send("\r")
         first.expect(r"[$#] $")
         first.send("~d")
-        first.wait(SESSION_S)
+        first.wait()
         wait_state(platform, session_id, "detached")
         listed = platform.rapctl("session", "list")
         line = next((l for l in listed.splitlines() if session_id in l), "")
@@ -183,15 +182,15 @@ def session_path(steps, platform):
 
     with steps.step("a second terminal takes it over; the first is told who") as step:
         third = attach(platform, session_id)
-        told = second.expect(r"(?i)taken over by ([^\n]+)", SESSION_S, "who took it over")
-        second.wait(SESSION_S)
+        told = second.expect(r"(?i)taken over by ([^\n]+)", what="who took it over")
+        second.wait()
         attached_to(third, pid)
         step.detail = told.group(0).strip()
 
     with steps.step("watch read-only with --view"):
         viewer = attach(platform, session_id, "--view")
         third.ask("echo seen-by-both=$((6*7))", r"\nseen-by-both=42")
-        viewer.expect(r"seen-by-both=42", SESSION_S)
+        viewer.expect(r"seen-by-both=42")
         viewer.send("echo from-the-viewer\r")
         time.sleep(0.5)
         third.ask("echo next", r"\nnext")
@@ -210,15 +209,15 @@ def session_path(steps, platform):
 
     with steps.step("kill -9 of rapctl: detached, and attached again"):
         third.kill9()
-        wait_state(platform, session_id, "detached", 30)
+        wait_state(platform, session_id, "detached")
         fourth = attach(platform, session_id)
         attached_to(fourth, pid)
 
     with steps.step("terminate ends it, also on the target"):
         platform.rapctl("session", "terminate", session_id)
-        fourth.wait(SESSION_S)
+        fourth.wait()
         wait_state(platform, session_id, "closed")
-        wait_until(lambda: start_time(pid) is None, SESSION_S, "the shell on the target to end")
+        wait_until(lambda: start_time(pid) is None, "the shell on the target to end")
 
     with steps.step("all of it is in the audit log, and the chain holds") as step:
         wanted = {"join_token", "join_request", "approve", "role", "session"}
@@ -235,7 +234,7 @@ def session_path(steps, platform):
 
 def attached_to(terminal, pid):
     """A new attachment shows a screen at once, and it is the same shell."""
-    terminal.expect(r"\S", SESSION_S, "a screen")
+    terminal.expect(r"\S", what="a screen")
     same_shell(terminal, pid)
 
 

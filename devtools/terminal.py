@@ -11,7 +11,7 @@ import termios
 import threading
 import time
 
-from devtools.process import Failed, start_time
+from devtools.process import PATIENCE_S, Failed, start_time
 
 ESCAPES = re.compile(
     r"\x1b\[[0-9;?<=>!]*[ -/]*[@-~]"        # CSI: colours, cursor, modes
@@ -93,9 +93,9 @@ class Terminal:
         with self._lock:
             self._seen = len(self._raw)
 
-    def expect(self, pattern, timeout_s=10.0, what=None):
+    def expect(self, pattern, what=None):
         """Waits until `pattern` is in what came since the last mark or match; returns the match."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             found = re.search(pattern, self.unread())
             if found:
@@ -110,15 +110,15 @@ class Terminal:
                 raise Failed(f"{self.name} ended with {self.returncode} before {what or pattern!r}; it showed:\n"
                              + self.output()[-1500:])
             if time.monotonic() > deadline:
-                raise Failed(f"{self.name}: no {what or pattern!r} within {timeout_s:g} s; it showed:\n"
+                raise Failed(f"{self.name}: no {what or pattern!r} within {PATIENCE_S:g} s; it showed:\n"
                              + self.output()[-1500:])
             time.sleep(0.01)
 
-    def ask(self, command, pattern, timeout_s=10.0):
+    def ask(self, command, pattern):
         """Types a shell command and waits for `pattern` in what follows."""
         self.mark()
         self.line(command)
-        return self.expect(pattern, timeout_s, f"{pattern!r} after {command!r}")
+        return self.expect(pattern, f"{pattern!r} after {command!r}")
 
     def poll(self):
         if self.returncode is None:
@@ -130,7 +130,7 @@ class Terminal:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
-    def wait(self, timeout_s=10.0):
+    def wait(self, timeout_s=PATIENCE_S):
         deadline = time.monotonic() + timeout_s
         while self.poll() is None:
             if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ import time
 from devtools import story
 from devtools.api import Api, ApiError
 from devtools.node import Node
-from devtools.process import descendants_of, free_port, wait_until
+from devtools.process import PATIENCE_S, descendants_of, free_port, wait_until
 from devtools.terminal import Terminal
 from tests.e2e.shared import EndToEnd, clock
 
@@ -118,7 +118,7 @@ class Nodes(EndToEnd):
         node = Node(self.platform, "leaver").join()
         self.addCleanup(node.stop)
         self.api.post(f"/v1/nodes/{node.id}/revoke", {"reason": "it left"})
-        wait_until(lambda: node.seen()["status"] == "revoked", 10, "status revoked")
+        wait_until(lambda: node.seen()["status"] == "revoked", "status revoked")
         state = node.folder / "state"
         seen = node.seen()["last_heartbeat_at"]
         time.sleep(3)
@@ -134,7 +134,7 @@ class Nodes(EndToEnd):
         node.make_token()
         node.start_enroll()
         wait_until(lambda: "expired" in log_of(node).lower() or "clock" in log_of(node).lower()
-                   or not node.enroll.alive(), 20, "a word about the clock", node.enroll.log)
+                   or not node.enroll.alive(), "a word about the clock", node.enroll.log)
         self.assertRegex(log_of(node).lower(), r"clock|expired|not yet valid")
         self.assertIsNone(node.join_request())
         node.stop()
@@ -162,7 +162,7 @@ class Nodes(EndToEnd):
         broken = self.platform.folder / "broken-control-plane.yaml"
         broken.write_text(self.platform.control_config.read_text().replace('"listen"', '"listne"'))
         done = subprocess.run([self.platform.bin / "rap-control-plane", "serve", "--config", broken],
-                              capture_output=True, text=True, timeout=20)
+                              capture_output=True, text=True, timeout=PATIENCE_S)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("listne", done.stderr)
 
@@ -172,7 +172,7 @@ class CommandLines(EndToEnd):
 
     def run_program(self, program, *arguments, **more):
         return subprocess.run([self.platform.bin / program, *map(str, arguments)], capture_output=True, text=True,
-                              timeout=30, stdin=subprocess.DEVNULL, start_new_session=True,  # no terminal to ask on
+                              timeout=PATIENCE_S, stdin=subprocess.DEVNULL, start_new_session=True,  # no terminal to ask on
                               env=more.get("env", self.platform.env()))
 
     def test_control_plane(self):
@@ -277,8 +277,8 @@ class Resources(EndToEnd):
         self.addCleanup(self.api.delete, f"/v1/resources/{made}")
         with Terminal([self.platform.bin / "rapctl", "session", "open", "--resource", "mistyped"], self.platform.env(),
                       cols=200) as terminal:
-            terminal.expect(r"options: /usr", 15)
-            self.assertNotEqual(terminal.wait(10), 0)
+            terminal.expect(r"options: /usr")
+            self.assertNotEqual(terminal.wait(), 0)
         session = next(s for s in story.sessions(self.platform) if s["resource_name"] == "mistyped")
         story.wait_state(self.platform, session["id"], "failed")
         self.assertIn("options: /usr", self.api.get(f"/v1/sessions/{session['id']}")["detail"])
@@ -368,7 +368,7 @@ class Garbage(EndToEnd):
         self.throw("127.0.0.1", self.platform.port)
         self.platform.control.check()
         self.assertEqual(self.api.raw("GET", "/readyz")[0], 200)
-        wait_until(lambda: self.open_files(self.platform.control.pid) < before + 50, 60,
+        wait_until(lambda: self.open_files(self.platform.control.pid) < before + 50,
                    "the garbage connections to be closed", self.platform.control.log)
 
     def test_mesh_listener_while_a_session_is_used(self):

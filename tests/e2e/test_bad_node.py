@@ -32,7 +32,7 @@ class NodeTest(EndToEnd):
         node.process.stop()
         node.wrapper = list(wrapper)
         node.start()
-        wait_until(self.status, 20, "the agent to answer", node.log)
+        wait_until(self.status, "the agent to answer", node.log)
         if not wrapper:
             node.wait_online()
 
@@ -79,7 +79,7 @@ class Clock(NodeTest):
             for offset in YEAR:
                 with self.subTest(offset):
                     self.restart(clock(offset))
-                    seen = wait_until(lambda: (s := self.status())["control_plane"]["trouble"] and s, 20,
+                    seen = wait_until(lambda: (s := self.status())["control_plane"]["trouble"] and s,
                                       "trouble with the control plane", self.platform.node.log)
                     self.assertEqual(seen["state"], "degraded")
                     self.assertRegex(seen["detail"], "clock")
@@ -90,7 +90,7 @@ class Clock(NodeTest):
                     self.assertEqual(self.worker_pid(), worker)
                     self.assertEqual(story.shell_pid(terminal), shell)
             self.restart([])
-            wait_until(lambda: self.status()["state"] == "running", 20, "all well again", self.platform.node.log)
+            wait_until(lambda: self.status()["state"] == "running", "all well again", self.platform.node.log)
             self.assertEqual(self.worker_pid(), worker)
             self.assertEqual(self.metric("rap_agent_clock_suspect"), 0)
             self.assertEqual(story.shell_pid(terminal), shell)
@@ -106,14 +106,14 @@ class Clock(NodeTest):
             late = subprocess.Popen([*clock("+400d"), *map(str, argv)], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.DEVNULL)
             try:
-                trouble = wait_until(lambda: self.status()["control_plane"]["clock_suspect"] and self.status(), 40,
+                trouble = wait_until(lambda: self.status()["control_plane"]["clock_suspect"] and self.status(),
                                      "a word about the clock", self.platform.node.log)
                 self.assertRegex(trouble["detail"], "clock")
                 self.assertEqual(self.worker_pid(), worker)
                 self.assertEqual(story.shell_pid(terminal), shell)
             finally:
                 late.terminate()
-                late.wait(10)
+                late.wait()
             self.platform.start_control()
             self.platform.node.wait_online()
             self.assertEqual(self.api.get(f"/v1/sessions/{session}")["state"], "active")
@@ -125,7 +125,7 @@ class Freeze(NodeTest):
         """Two hours ahead, the node gets a timestamp that ended: the same as one served for ever."""
         worker = self.worker_pid()
         self.restart(clock("+2h"))
-        seen = wait_until(lambda: (s := self.status())["snapshot"]["trouble"] and s, 30, "trouble with the snapshots",
+        seen = wait_until(lambda: (s := self.status())["snapshot"]["trouble"] and s, "trouble with the snapshots",
                           self.platform.node.log)
         self.assertRegex(seen["snapshot"]["trouble"], "expired")
         self.assertFalse(seen["snapshot"]["fresh"])
@@ -137,7 +137,7 @@ class Freeze(NodeTest):
         self.assertGreater(self.metric("rap_agent_syncs_failed_total"), 0)
         self.assertEqual(self.worker_pid(), worker)
         self.restart([])
-        wait_until(lambda: not self.status()["snapshot"]["trouble"], 30, "fresh again", self.platform.node.log)
+        wait_until(lambda: not self.status()["snapshot"]["trouble"], "fresh again", self.platform.node.log)
         self.assertRegex(self.status_text(), r"snapshot +good until ")
 
     def test_of_the_release_repository_stops_no_worker(self):
@@ -149,7 +149,7 @@ class Freeze(NodeTest):
                 self.api.post("/v1/releases/sync")
             self.assertIn("expired", str(caught.exception))
             self.restart([])
-            seen = wait_until(lambda: (s := self.status())["snapshot"]["release_trouble"] and s, 30,
+            seen = wait_until(lambda: (s := self.status())["snapshot"]["release_trouble"] and s,
                               "trouble with the release repository", self.platform.node.log)
             self.assertIn("expired", seen["snapshot"]["release_trouble"])
             self.assertIn("not refreshed: release repository", self.status_text())
@@ -162,7 +162,7 @@ class Freeze(NodeTest):
         self.api.post("/v1/releases/sync")
         self.restart([])
         wait_until(lambda: self.status()["snapshot"]["release_trouble"] == "" and self.status()["state"] == "running",
-                   30, "fresh again", self.platform.node.log)
+                   "fresh again", self.platform.node.log)
         self.assertEqual(self.worker_pid(), worker)
 
     def sign_timestamp(self, offset):
@@ -198,7 +198,7 @@ class Certificates(NodeTest):
                 self.assertIn(e.status, (401, 403), e)
             except OSError as e:  # refused in the handshake
                 self.assertRegex(str(e).lower(), "unknown ca|alert|reset|eof|closed")
-        wait_until(lambda: self.platform.node.seen()["last_heartbeat_at"] != beat, 20, "the real node goes on")
+        wait_until(lambda: self.platform.node.seen()["last_heartbeat_at"] != beat, "the real node goes on")
 
 
 class ExpiredCertificate(NodeTest):
@@ -220,7 +220,7 @@ class ExpiredCertificate(NodeTest):
             except OSError:
                 return None
         try:
-            wait_until(login, 40, "a login a day later", log)
+            wait_until(login, "a login a day later", log)
             yield api
         finally:
             later.stop()
@@ -246,7 +246,7 @@ class ExpiredCertificate(NodeTest):
         node.start()
         status = lambda: json.loads(subprocess.run(node.agent("status", "-o", "json", "--config", node.config),
                                                    capture_output=True, text=True).stdout or "null")
-        seen = wait_until(status, 20, "the agent to answer", node.log)
+        seen = wait_until(status, "the agent to answer", node.log)
         self.assertEqual(seen["state"], "degraded")
         self.assertIn("rap-node-agent enroll --token-file", seen["detail"])
         ready = subprocess.run(node.agent("status", "--check", "ready", "--config", node.config), capture_output=True,
@@ -271,15 +271,15 @@ class ExpiredCertificate(NodeTest):
                                                              node.token_file), self.platform.logs / "sleeper-2.log")
         self.addCleanup(enroll.stop)
         path = f"/v1/clusters/{self.platform.cluster_id}/join-requests?status=pending"
-        request = wait_until(lambda: next((r for r in api.items(path) if r["renews_node_id"] == node.id), None), 20,
+        request = wait_until(lambda: next((r for r in api.items(path) if r["renews_node_id"] == node.id), None),
                              "the request to renew", enroll.log)
         self.assertEqual(api.post(f"/v1/join-requests/{request['id']}/approve", {})["node_id"], node.id)
-        wait_until(lambda: not enroll.alive(), 20, "the end of enroll", enroll.log)
+        wait_until(lambda: not enroll.alive(), "the end of enroll", enroll.log)
         self.assertEqual(enroll.popen.returncode, 0)
         # The agent that runs takes it up by itself.
-        wait_until(lambda: status()["control_plane"]["reached"] and not status()["certificate_trouble"], 40,
+        wait_until(lambda: status()["control_plane"]["reached"] and not status()["certificate_trouble"],
                    "the renewed certificate in use", node.log)
-        wait_until(lambda: api.get(f"/v1/nodes/{node.id}")["presence"] == "online", 20, "a heartbeat", node.log)
+        wait_until(lambda: api.get(f"/v1/nodes/{node.id}")["presence"] == "online", "a heartbeat", node.log)
 
 
 class LocalSockets(NodeTest):
@@ -307,7 +307,7 @@ class LocalSockets(NodeTest):
                 os.urandom(512), b"GET / HTTP/9.9\r\n\r\n", b"\x00", b"GET /livez HTTP/1.1\r\nHost: l\r\n",
                 b"POST /stop HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
                 b"POST /stop HTTP/1.1\r\nHost: l\r\nContent-Length: 5\r\n\r\nab", b"\x16\x03\x01" * 30])
-            wait_until(lambda: self.files(pid) < before + 40, 30, "the connections to be closed")
+            wait_until(lambda: self.files(pid) < before + 40, "the connections to be closed")
             self.platform.node.process.check()
             self.assertEqual(self.status()["cluster_id"], self.platform.cluster_id)
             self.assertEqual(story.shell_pid(terminal), shell)

@@ -67,7 +67,7 @@ class Swapped(NodeTest):
         """The verified artifact is replaced in the node's store; the worker dies and the next one must not get it."""
         node = self.platform.node
         store = node.folder / "state" / "store"
-        worker = wait_until(self.worker, 30, "the worker of the platform's organization", node.log)
+        worker = wait_until(self.worker, "the worker of the platform's organization", node.log)
         artifact = store / worker["sha256"][:2] / worker["sha256"]
         good = artifact.read_bytes()
         evil = (self.platform.plugins / "echo.so").read_bytes()
@@ -76,9 +76,9 @@ class Swapped(NodeTest):
         artifact.write_bytes(evil.ljust(len(good), b"\0")[:len(good)])
         old = worker["pid"]
         os.kill(old, signal.SIGKILL)
-        wait_until(lambda: self.metric("rap_agent_artifacts_refused_total") > refused, 30, "a refusal", node.log)
+        wait_until(lambda: self.metric("rap_agent_artifacts_refused_total") > refused, "a refusal", node.log)
         self.assertIn("was changed on disk", pathlib.Path(node.log).read_text(errors="replace"))
-        again = wait_until(lambda: (w := self.worker()) and w["pid"] != old and w, 60, "the downloaded one to run",
+        again = wait_until(lambda: (w := self.worker()) and w["pid"] != old and w, "the downloaded one to run",
                            node.log)
         self.assertEqual(again["detail"], "")
         self.assertEqual(artifact.read_bytes(), good)

@@ -12,7 +12,7 @@ import time
 import unittest
 
 from devtools.build import ROOT
-from devtools.process import Ledger, Process, start_time, wait_until
+from devtools.process import PATIENCE_S, Ledger, Process, start_time, wait_until
 
 # An owner that leaves a daemon behind when it is killed: a child in a session of its own, without a death signal.
 OWNER = """
@@ -72,7 +72,7 @@ class Dev(unittest.TestCase):
             left = int(owner.stdout.readline())
             bystander = subprocess.Popen(["sleep", "300"])
             try:
-                wait_until(lambda: any(row[0] == left for row in json.loads(path.read_text())), 5, "the record")
+                wait_until(lambda: any(row[0] == left for row in json.loads(path.read_text())), "the record")
                 self.assertEqual(Ledger.owner(path), owner.pid)
                 owner.send_signal(signal.SIGKILL)
                 owner.wait()
@@ -82,7 +82,7 @@ class Dev(unittest.TestCase):
                 rows = json.loads(path.read_text()) + [[bystander.pid, start_time(bystander.pid) - 1, "sleep"]]
                 path.write_text(json.dumps(rows))
                 self.assertEqual(Ledger.end_leftovers(path), ["sleep"])
-                wait_until(lambda: start_time(left) is None, 5, "the end of what was left")
+                wait_until(lambda: start_time(left) is None, "the end of what was left")
                 self.assertIsNone(bystander.poll())
             finally:
                 owner.stdout.close()
@@ -99,7 +99,7 @@ class Dev(unittest.TestCase):
                 owner = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True,
                                          env={**os.environ, "PYTHONPATH": str(ROOT)})
                 left, guard = map(int, owner.stdout.readline().split())
-                wait_until(lambda: any(row[0] == left for row in json.loads(path.read_text())), 5, "the record")
+                wait_until(lambda: any(row[0] == left for row in json.loads(path.read_text())), "the record")
                 self.addCleanup(owner.stdout.close)
                 return owner, left, guard
 
@@ -107,8 +107,8 @@ class Dev(unittest.TestCase):
             os.kill(guard, signal.SIGTERM)  # as a person might who ends everything politely first
             first.kill()
             first.wait()
-            wait_until(lambda: start_time(left) is None, 10, "the end of what was left")
-            wait_until(lambda: start_time(guard) is None, 10, "the end of the guard")
+            wait_until(lambda: start_time(left) is None, "the end of what was left")
+            wait_until(lambda: start_time(guard) is None, "the end of the guard")
 
             # The next owner writes the same ledger before the guard of this one looks.
             second, left, guard = start()
@@ -117,13 +117,13 @@ class Dev(unittest.TestCase):
             second.wait()
             third, its, its_guard = start()
             os.kill(guard, signal.SIGCONT)
-            wait_until(lambda: start_time(guard) is None, 10, "the end of the guard")
+            wait_until(lambda: start_time(guard) is None, "the end of the guard")
             self.assertIsNotNone(start_time(its))
             self.assertIsNone(third.poll())
             os.kill(left, signal.SIGKILL)  # what the next `up` does, with the ledger that it finds
             third.kill()
             third.wait()
-            wait_until(lambda: start_time(its) is None and start_time(its_guard) is None, 10, "the end of all")
+            wait_until(lambda: start_time(its) is None and start_time(its_guard) is None, "the end of all")
 
     def test_plain_unittest_leaves_nothing_of_what_tests_left_running(self):
         """As a node's workers do: a grandchild whose parent has ended, in a session of its own."""
@@ -131,7 +131,7 @@ class Dev(unittest.TestCase):
                 "print(subprocess.run(['sh', '-c', 'setsid sleep 300 >/dev/null 2>&1 & echo $!'],"
                 " capture_output=True, text=True).stdout, end='')")
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=30)
+                              env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=PATIENCE_S)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIsNone(start_time(int(done.stdout)))
 
@@ -145,7 +145,7 @@ class Dev(unittest.TestCase):
             owner.kill()
             owner.wait()
             owner.stdout.close()
-            wait_until(lambda: start_time(child) is None, 5, "the child to die")
+            wait_until(lambda: start_time(child) is None, "the child to die")
 
     def test_stop_uses_the_signal_and_then_force(self):
         with tempfile.TemporaryDirectory() as folder:

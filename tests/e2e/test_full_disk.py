@@ -27,7 +27,7 @@ class FullDisk(EndToEnd):
         self.addCleanup(holder.stop)
         self.addCleanup(node.stop)
         inside = ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "--"]
-        wait_until(lambda: subprocess.run(inside + ["mountpoint", "-q", str(state)]).returncode == 0, 5, "the mount")
+        wait_until(lambda: subprocess.run(inside + ["mountpoint", "-q", str(state)]).returncode == 0, "the mount")
         node.wrapper = inside
         node.join()
         filler = state / "filler"
@@ -45,11 +45,11 @@ class FullDisk(EndToEnd):
         def log():
             return pathlib.Path(node.log).read_text(errors="replace")
 
-        wait_until(complains, 60, "a word about the disk", node.log, every_s=0.2)
+        wait_until(complains, "a word about the disk", node.log, every_s=0.2)
         node.process.check()
         self.assertNotIn((node.workload(assignment) or {}).get("state"), story.RUNNING)
         before = node.seen()["last_heartbeat_at"]
-        wait_until(lambda: node.seen()["last_heartbeat_at"] != before, 20, "heartbeats to go on", node.log)
+        wait_until(lambda: node.seen()["last_heartbeat_at"] != before, "heartbeats to go on", node.log)
 
         subprocess.run(inside + ["rm", str(filler)], check=True)
-        node.wait_workload(assignment, story.RUNNING, 90)
+        node.wait_workload(assignment, story.RUNNING)

@@ -37,7 +37,7 @@ class NodeEvents(EndToEnd):
             events = self.api.items(f"/v1/clusters/{self.platform.cluster_id}/audit-events")
             return next((e for e in events if e["kind"] == f"node.{kind}" and e["subject"] == subject
                          and e["actor"] == {**e["actor"], "kind": "node", "id": node.id}), None)
-        return wait_until(look, 40, f"{kind} of {subject} in the audit log", node.log, every_s=0.2)
+        return wait_until(look, f"{kind} of {subject} in the audit log", node.log, every_s=0.2)
 
     def restart(self, node, wrapper=()):
         node.process.stop()
@@ -46,9 +46,10 @@ class NodeEvents(EndToEnd):
 
     def test_clock_wrong(self):
         node = self.join("clockwork")
-        wait_until(lambda: (node.folder / "state" / "floor.json").exists(), 20, "a time that was seen", node.log)
+        wait_until(lambda: (node.folder / "state" / "floor.json").exists(), "a time that was seen", node.log)
         self.restart(node, clock("-400d"))
-        wait_until(lambda: "the clock of this host is wrong" in pathlib.Path(node.log).read_text(), 20, "notice", node.log)
+        wait_until(lambda: "the clock of this host is wrong" in pathlib.Path(node.log).read_text(),
+                   "notice", node.log)
         self.restart(node)
         self.assertIn("already was", json.dumps(self.told(node, "clock_wrong", "clock")))
 
@@ -59,7 +60,7 @@ class NodeEvents(EndToEnd):
         setting.write_text("+400d\n")
         self.restart(node, [w for w in clock("+0") if not w.startswith("FAKETIME=")]
                      + [f"FAKETIME_TIMESTAMP_FILE={setting}", "FAKETIME_CACHE_DURATION=1"])
-        wait_until(lambda: "enroll --token-file" in pathlib.Path(node.log).read_text(), 20, "a word about it", node.log)
+        wait_until(lambda: "enroll --token-file" in pathlib.Path(node.log).read_text(), "a word about it", node.log)
         setting.write_text("+0\n")
         self.assertIn("had ended, and it has not", json.dumps(self.told(node, "clock_wrong", "clock")))
 
@@ -86,7 +87,7 @@ class NodeEvents(EndToEnd):
         ended = set()
         while node.workload(assignment)["state"] != "failed":
             worker = wait_until(lambda: (w := node.workload(assignment)) and (
-                w["state"] == "failed" or w["pid"] not in ended) and w, 30, "the next worker", node.log)
+                w["state"] == "failed" or w["pid"] not in ended) and w, "the next worker", node.log)
             if worker["state"] == "running" and worker["pid"]:
                 ended.add(worker["pid"])
                 os.kill(worker["pid"], signal.SIGKILL)
@@ -95,7 +96,7 @@ class NodeEvents(EndToEnd):
         self.assign(node)  # a change of what the node should run is a reason to try again
         self.told(node, "workload_recovered", assignment)
         # Events are faster than heartbeats: the list may say for a moment what was before.
-        wait_until(lambda: node.workload(assignment)["state"] in story.RUNNING, 30, "running in the list", node.log)
+        wait_until(lambda: node.workload(assignment)["state"] in story.RUNNING, "running in the list", node.log)
 
     def test_sandbox_degraded(self):
         node = self.join("bare", WITHOUT_LANDLOCK)

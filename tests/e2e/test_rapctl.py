@@ -4,13 +4,14 @@ import secrets
 import subprocess
 import unittest
 
+from devtools.process import PATIENCE_S
 from tests.e2e.shared import EndToEnd
 
 
 class Completion(EndToEnd):
     def offered(self, *words):
         done = subprocess.run([self.platform.bin / "rapctl", "complete", "--", *words], capture_output=True, text=True,
-                              timeout=10, env=self.platform.env())
+                              timeout=PATIENCE_S, env=self.platform.env())
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout.split()
 
@@ -45,7 +46,7 @@ class Words(EndToEnd):
             "secret_ref": demo["secret_ref"], "options": {**demo["options"], "auth": "telepathy"}})
         self.addCleanup(self.api.delete, f"/v1/resources/{made['id']}")
         done = subprocess.run([self.platform.bin / "rapctl", "session", "open", "--resource", "odd-options"],
-                              capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL,
                               env=self.platform.env())
         self.assertEqual(done.returncode, 253, done.stderr)
         self.assertIn("failed", done.stderr)

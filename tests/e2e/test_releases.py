@@ -51,7 +51,7 @@ class Releases(EndToEnd):
             return workload if workload and workload["state"] in ("degraded", "failed") and re.search(
                 pattern, workload["detail"], re.I) else None
         try:
-            return wait_until(look, 60, f"degraded with {pattern}", self.platform.node.log, every_s=0.2)
+            return wait_until(look, f"degraded with {pattern}", self.platform.node.log, every_s=0.2)
         except Exception as e:
             raise AssertionError(f"{e}; it is {self.platform.node.workload(assignment)}") from None
 
@@ -60,7 +60,7 @@ class Releases(EndToEnd):
         def look():
             events = self.api.items(f"/v1/clusters/{self.platform.cluster_id}/audit-events")
             return [e for e in events if (e["kind"], e["subject"]) == (kind, subject)]
-        told = wait_until(look, 30, f"{kind} of {subject} in the audit log", self.platform.node.log, every_s=0.2)
+        told = wait_until(look, f"{kind} of {subject} in the audit log", self.platform.node.log, every_s=0.2)
         self.assertEqual(told[0]["actor"]["kind"], "node")
 
     def assertSessionsGoOn(self):
@@ -78,7 +78,7 @@ class Releases(EndToEnd):
         self.assertAudited("node.artifact_refused", f"{story.PRODUCT} {version}")
         self.assertSessionsGoOn()
         self.replace(artifact, good)
-        self.platform.node.wait_workload(assignment, story.RUNNING, 90)
+        self.platform.node.wait_workload(assignment, story.RUNNING)
 
     def test_the_version_before_serves_while_the_new_one_is_refused(self):
         """`current` moves to a release with a flipped bit: what ran goes on with new sessions, also in a new worker."""
@@ -101,7 +101,7 @@ class Releases(EndToEnd):
         self.assertSessionsGoOn()
         os.kill(before["pid"], signal.SIGKILL)
         wait_until(lambda: (w := node.workload(before["assignment_id"])) and w["pid"] not in (None, 0, before["pid"]),
-                   30, "another worker of the version before", node.log, every_s=0.2)
+                   "another worker of the version before", node.log, every_s=0.2)
         self.assertDegraded(before["assignment_id"], said)
         self.assertSessionsGoOn()
         never_ran = self.assign(policy={"product": story.PRODUCT, "version": version})
@@ -109,7 +109,7 @@ class Releases(EndToEnd):
 
         self.replace(artifact, kept[artifact])
         wait_until(lambda: (w := node.workload(before["assignment_id"]))["version"] == version and
-                   w["state"] == "running", 90, "the new version to run", node.log, every_s=0.2)
+                   w["state"] == "running", "the new version to run", node.log, every_s=0.2)
         self.assertSessionsGoOn()
 
     def test_truncated_and_longer(self):
@@ -121,7 +121,7 @@ class Releases(EndToEnd):
         self.replace(artifact, good + b"x")
         self.assertSessionsGoOn()
         self.replace(artifact, good)
-        self.platform.node.wait_workload(assignment, story.RUNNING, 90)
+        self.platform.node.wait_workload(assignment, story.RUNNING)
 
     @staticmethod
     def replace(path, data):

@@ -102,14 +102,14 @@ class TerminalStory(EndToEnd):
         rapctl = [p for p in children_of(two.shell_pid())][0]
         os.kill(rapctl, 9)
         two.wait_for(r"Killed|local\$")
-        story.wait_state(self.platform, session, "detached", 30)
+        story.wait_state(self.platform, session, "detached")
         self.assertIsNotNone(start_time(pid))
 
         # Ended from elsewhere; the viewer is told, the shell on the target is gone.
         two.line(f"stty sane; clear; rapctl session terminate {session}")
         story.wait_state(self.platform, session, "closed")
         one.wait_for(r"(?i)terminated|closed|ended")
-        wait_until(lambda: start_time(pid) is None, 10, "the shell on the target to end")
+        wait_until(lambda: start_time(pid) is None, "the shell on the target to end")
 
         text = " ".join(str(e) for e in story.audit_actions(self.platform) if session in str(e))
         for word in ("opened", "attached", "taken_over", "detached", "terminated"):

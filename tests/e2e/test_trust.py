@@ -42,13 +42,13 @@ class Trust(NodeTest):
         self.node.start()
         self.node.wait_online()
         words = f"director root of {self.cluster}: 0 of 1 signatures of the release repository's role `trust`"
-        seen = wait_until(lambda: (s := self.status()) and s["snapshot"]["trouble"] and s, 20, "its refusal",
+        seen = wait_until(lambda: (s := self.status()) and s["snapshot"]["trouble"] and s, "its refusal",
                           self.node.log)
         self.assertIn(words, seen["snapshot"]["trouble"])
         self.assertIn("rapctl cluster root export", seen["snapshot"]["trouble"])
         self.assertIn(words, seen["detail"])
         self.assertFalse(self.trusted.exists())
-        event = wait_until(self.refusal, 20, "the refusal in the audit log", self.node.log)
+        event = wait_until(self.refusal, "the refusal in the audit log", self.node.log)
         self.assertEqual((event["subject"], event["actor"]["id"]), ("director", self.node.id))
         self.assertIn(words, json.dumps(event["detail"]))
 
@@ -61,13 +61,13 @@ class Trust(NodeTest):
         self.assertIn("not of the role `trust`", str(caught.exception))
         self.store(json.loads(file.read_text()))
         failed = self.metric("rap_agent_syncs_failed_total")
-        wait_until(lambda: self.metric("rap_agent_syncs_failed_total") > failed + 1, 60, "other tries", self.node.log)
+        wait_until(lambda: self.metric("rap_agent_syncs_failed_total") > failed + 1, "other tries", self.node.log)
         self.assertFalse(self.trusted.exists())
         self.assertIn(words, self.status()["snapshot"]["trouble"])
 
         answer = self.platform.countersign(self.cluster)
         self.assertEqual((answer["trust"], answer["signatures"]), ("complete", 1))
-        wait_until(lambda: not self.status()["snapshot"]["trouble"], 60, "trust", self.node.log)
+        wait_until(lambda: not self.status()["snapshot"]["trouble"], "trust", self.node.log)
         self.assertEqual(json.loads(self.trusted.read_text()), self.root())
 
         # What is trusted stays so, whatever becomes of the signatures.
@@ -76,7 +76,7 @@ class Trust(NodeTest):
         kept = self.trusted.read_bytes()
         self.node.process.stop()
         self.node.start()
-        wait_until(lambda: self.status() and self.metric("rap_agent_syncs_total") > 0, 30, "a sync", self.node.log)
+        wait_until(lambda: self.status() and self.metric("rap_agent_syncs_total") > 0, "a sync", self.node.log)
         self.assertEqual((self.status()["snapshot"]["trouble"], self.trusted.read_bytes()), ("", kept))
 
     def test_approval_waits_for_the_holders(self):

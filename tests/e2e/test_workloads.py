@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 from devtools import story
-from devtools.process import wait_until
+from devtools.process import PATIENCE_S, wait_until
 from tests.e2e.shared import EndToEnd
 
 PRODUCT = "plugin.rap.echo-service"
@@ -47,16 +47,16 @@ class Workloads(EndToEnd):
         return next((w for w in workers if w["product"] == PRODUCT and w["state"] == "running"), None)
 
     def say(self, text):
-        address = wait_until(lambda: (self.worker() or {}).get("services"), 20, "its port", self.node.log)[0]["address"]
+        address = wait_until(lambda: (self.worker() or {}).get("services"), "its port", self.node.log)[0]["address"]
         host, port = address.rsplit(":", 1)
-        with socket.create_connection((host, int(port)), timeout=5) as stream:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as stream:
             greeting = stream.recv(100)
             stream.sendall(text)
             return greeting, stream.recv(100)
 
     def test_runs_serves_and_comes_back(self):
         assignment = self.assign({"greeting": "hello\n"})
-        workload = self.node.wait_workload(assignment, story.RUNNING, 90)
+        workload = self.node.wait_workload(assignment, story.RUNNING)
         self.assertEqual(workload["version"], "0.1.0")
         self.assertEqual(self.say(b"ping"), (b"hello\n", b"ping"))
         layers = {layer["name"]: layer["state"] for layer in self.worker()["layers"]}
@@ -64,22 +64,22 @@ class Workloads(EndToEnd):
 
         pid = self.worker()["pid"]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: (self.worker() or {}).get("pid") not in (None, pid), 30, "a new worker", self.node.log)
+        wait_until(lambda: (self.worker() or {}).get("pid") not in (None, pid), "a new worker", self.node.log)
         self.assertEqual(self.say(b"again"), (b"hello\n", b"again"))
 
         # The agent is nobody's way: killed, the port goes on; the next one adopts the same process.
         worker = self.worker()
         address = worker["services"][0]["address"].rsplit(":", 1)
         self.node.process.kill9()
-        with socket.create_connection((address[0], int(address[1])), timeout=5) as stream:
+        with socket.create_connection((address[0], int(address[1])), timeout=PATIENCE_S) as stream:
             self.assertEqual(stream.recv(100), b"hello\n")
         self.platform.ensure_running()
         self.node.wait_online()
-        wait_until(lambda: (self.worker() or {}).get("pid") == worker["pid"], 30, "adoption", self.node.log)
+        wait_until(lambda: (self.worker() or {}).get("pid") == worker["pid"], "adoption", self.node.log)
         self.assertEqual(self.worker()["services"], worker["services"])
 
     def test_configuration_that_does_not_fit_is_degraded(self):
         assignment = self.assign({"greeting": 7})
-        workload = self.node.wait_workload(assignment, ("degraded",), 90)
+        workload = self.node.wait_workload(assignment, ("degraded",))
         self.assertIn("config: /greeting", workload["detail"])
         self.assertIsNone(self.worker())

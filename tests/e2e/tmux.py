@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 import time
 
+from devtools.process import PATIENCE_S
+
 
 class Tmux:
     def __init__(self, env):
@@ -64,19 +66,19 @@ class Pane:
     def shell_pid(self):
         return int(self._tmux.run("display-message", "-p", "-t", self.name, "#{pane_pid}"))
 
-    def wait_for(self, pattern, timeout_s=15.0):
-        deadline = time.monotonic() + timeout_s
+    def wait_for(self, pattern):
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             screen = self.screen()
             found = re.search(pattern, screen, re.M)
             if found:
                 return found
             if time.monotonic() > deadline:
-                raise AssertionError(f"{self.name}: no {pattern!r} within {timeout_s:g} s; the screen:\n{screen}")
+                raise AssertionError(f"{self.name}: no {pattern!r} within {PATIENCE_S:g} s; the screen:\n{screen}")
             time.sleep(0.05)
 
-    def wait_gone(self, pattern, timeout_s=15.0):
-        deadline = time.monotonic() + timeout_s
+    def wait_gone(self, pattern):
+        deadline = time.monotonic() + PATIENCE_S
         while re.search(pattern, self.screen(), re.M):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{self.name}: {pattern!r} is still there:\n{self.screen()}")

@@ -21,7 +21,7 @@ class Enrollment(PlaneTest):
         self.assertIn("signatures", answer["director_root"])
         node.take(answer)
         self.assertEqual(node.beat()["interval_ms"], 5000)
-        shown = wait_until(lambda: (n := self.owner.get(f"/v1/nodes/{node.id}"))["presence"] == "online" and n, 5, "online")
+        shown = wait_until(lambda: (n := self.owner.get(f"/v1/nodes/{node.id}"))["presence"] == "online" and n, "online")
         self.assertEqual([c["name"] for c in shown["capabilities"]], ["can_run_ssh_worker"])
         self.refused(409, "conflict", self.owner.post, f"/v1/join-requests/{first['join_request_id']}/approve", {})
 
@@ -174,7 +174,7 @@ class Enrollment(PlaneTest):
         self.assertEqual(count(), 4)
         self.plane.admin_sql("update node_identities set certificate_not_after = now() - interval '8 days' where "
                              f"node_id = '{node.id}' and identity_status = 'superseded'")
-        wait_until(lambda: count() == 1, 15, "only the certificate in force")
+        wait_until(lambda: count() == 1, "only the certificate in force")
         node.beat()
         for index, query in (
                 ("node_identities_by_node", "select max(certificate_not_after) from node_identities "

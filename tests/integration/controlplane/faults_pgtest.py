@@ -8,6 +8,7 @@ import socket
 import time
 import unittest
 
+from devtools.process import PATIENCE_S
 from tests.integration.controlplane.harness import PlaneTest, wait_until
 
 GARBAGE = 10_000
@@ -23,10 +24,10 @@ class Faults(PlaneTest):
         self.assertEqual(self.plane.status("/readyz"), 503)
         self.assertEqual(self.plane.status("/livez"), 200)
         self.plane.postgres.start()
-        wait_until(lambda: self.plane.status("/readyz") == 200, 20, "ready again")
+        wait_until(lambda: self.plane.status("/readyz") == 200, "ready again")
         self.owner.get("/v1/clusters")
         node.beat()
-        wait_until(lambda: self.owner.get(f"/v1/nodes/{node.id}")["presence"] == "online", 10, "online")
+        wait_until(lambda: self.owner.get(f"/v1/nodes/{node.id}")["presence"] == "online", "online")
         self.assertTrue(self.owner.get(f"/v1/clusters/{node.cluster}/audit-events/verify")["valid"])
 
     def test_postgres_is_back_for_all_connections_at_once(self):
@@ -35,7 +36,7 @@ class Faults(PlaneTest):
             self.plane.postgres.kill9()
             self.assertEqual(self.plane.status("/readyz"), 503)
             self.plane.postgres.start()
-            wait_until(lambda: self.plane.status("/readyz") == 200, 30, "ready again")
+            wait_until(lambda: self.plane.status("/readyz") == 200, "ready again")
             self.assertEqual([self.owner.raw("GET", "/v1/clusters")[0] for _ in range(24)], [200] * 24)
 
     def test_a_commit_that_is_lost_is_not_done_again(self):
@@ -61,7 +62,7 @@ class Faults(PlaneTest):
         with concurrent.futures.ThreadPoolExecutor(3) as pool:
             list(pool.map(beat, nodes))
         for node in (nodes[0], nodes[2]):
-            wait_until(lambda: self.owner.get(f"/v1/nodes/{node.id}")["heartbeat"], 5, "heartbeat")
+            wait_until(lambda: self.owner.get(f"/v1/nodes/{node.id}")["heartbeat"], "heartbeat")
         self.assertIsNone(self.owner.get(f"/v1/nodes/{nodes[1].id}")["heartbeat"])
 
     def test_redis_flushed_and_killed(self):
@@ -70,30 +71,30 @@ class Faults(PlaneTest):
         self.plane.redis.flush()
         node.beat()
         self.plane.redis.kill9()
-        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "degraded", 10, "degraded")
+        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "degraded", "degraded")
         node.beat()
         self.plane.login()
         self.plane.redis.start()
-        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", 15, "ready")
+        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", "ready")
 
     def test_redis_that_hangs_counts_as_away(self):
         """Its kernel goes on accepting connections and bytes; nobody must wait for an answer again and again."""
         os.kill(self.plane.redis.process.pid, signal.SIGSTOP)
         try:
             self.plane.login()
-            wait_until(lambda: self.plane.api().get("/readyz")["status"] == "degraded", 5, "degraded")
+            wait_until(lambda: self.plane.api().get("/readyz")["status"] == "degraded", "degraded")
             time.sleep(1)  # it has tried to connect again by now
             self.assertEqual(self.plane.api().get("/readyz")["status"], "degraded")
         finally:
             os.kill(self.plane.redis.process.pid, signal.SIGCONT)
-        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", 15, "ready")
+        wait_until(lambda: self.plane.api().get("/readyz")["status"] == "ready", "ready")
 
     def test_metrics_are_told_only_where_the_configuration_says(self):
         """The API, which everybody reaches, has none; the listener for them has nothing else and only loopback."""
         self.assertEqual(self.plane.api().raw("GET", "/metrics")[0], 404)
         self.assertIn("rap_redis_connected", self.plane.metrics())
         for method, path in (("GET", "/livez"), ("GET", "/v1/clusters"), ("POST", "/metrics"), ("GET", "/metrics/x")):
-            connection = http.client.HTTPConnection("127.0.0.1", self.plane.metrics_port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.plane.metrics_port, timeout=PATIENCE_S)
             connection.request(method, path)
             self.assertEqual(connection.getresponse().status, 404, path)
             connection.close()
@@ -120,11 +121,11 @@ class Faults(PlaneTest):
         node = self.node(self.cluster())
         load = lambda: (self.owner.get(f"/v1/nodes/{node.id}")["heartbeat"] or {"load": {}})["load"].get("cpu")
         node.beat()
-        wait_until(lambda: load() == 1, 5, "the first heartbeat")
+        wait_until(lambda: load() == 1, "the first heartbeat")
         self.plane.admin_sql("update node_heartbeat_latest set received_at = now() + interval '2 hours' "
                              f"where node_id = '{node.id}'")
         node.beat(load={"cpu": 7, "memory_used_kb": 1, "memory_total_kb": 2})
-        wait_until(lambda: load() == 7, 5, "the heartbeat after the clock was set right")
+        wait_until(lambda: load() == 7, "the heartbeat after the clock was set right")
 
     def test_edited_migration_is_refused(self):
         import subprocess

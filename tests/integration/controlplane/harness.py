@@ -12,13 +12,12 @@ import urllib.request
 
 from devtools.api import Api, ApiError
 from devtools.postgres import BIN, Postgres
-from devtools.process import Process, free_port, stop_all, wait_until
+from devtools.process import PATIENCE_S, Process, free_port, stop_all, wait_until
 from devtools.redis import Redis
 from tests.support.openapi import Document
 
 BINARIES = pathlib.Path(os.environ.get("RAP_BIN", "build/bin")).absolute()
 PASSWORD = "a good long password"
-READY_S = 60
 
 
 CONTRACT = pathlib.Path(__file__).parents[3] / "contracts" / "openapi.json"
@@ -63,7 +62,7 @@ class ControlPlane:
     def start(self):
         self.process = Process("rap-control-plane", [BINARIES / "rap-control-plane", "serve", "--config", self.config],
                                self.folder / "log")
-        self.process.wait_ready(lambda: self.status("/readyz") == 200, READY_S, "is ready")
+        self.process.wait_ready(lambda: self.status("/readyz") == 200, "is ready")
 
     def status(self, path):
         try:
@@ -73,7 +72,7 @@ class ControlPlane:
 
     def metrics(self):
         """Name to value, of the samples without labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=PATIENCE_S) as answer:
             lines = answer.read().decode().splitlines()
         return {line.split()[0]: float(line.split()[1]) for line in lines if line[0] != "#" and "{" not in line}
 
@@ -118,7 +117,7 @@ class Replica:
         (self.folder / "config.yaml").write_text(json.dumps(config))
         self.process = Process("second rap-control-plane", [BINARIES / "rap-control-plane", "serve", "--config",
                                                             self.folder / "config.yaml"], self.folder / "log")
-        self.process.wait_ready(lambda: self.status("/readyz") == 200, READY_S, "is ready")
+        self.process.wait_ready(lambda: self.status("/readyz") == 200, "is ready")
 
     status, api, login = ControlPlane.status, ControlPlane.api, ControlPlane.login
 

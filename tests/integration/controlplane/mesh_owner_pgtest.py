@@ -38,7 +38,7 @@ class Policy(Owner):
         after = self.change(self.path, {"policy": {"relays_max": 1, "interactive": {"latency": 150}}})
         self.assertEqual((after["policy"]["relays_max"], after["policy"]["interactive"]["latency"],
                           after["policy"]["interactive"]["loss"]), (1, 150, 400))
-        told = wait_until(lambda: (d := self.directory(node)) and d["policy"]["relays_max"] == 1 and d, 15, "the policy")
+        told = wait_until(lambda: (d := self.directory(node)) and d["policy"]["relays_max"] == 1 and d, "the policy")
         self.assertEqual(told["policy"]["interactive"]["latency"], 150)
         self.assertIn("mesh.policy_changed", self.kinds(self.cluster_id))
 
@@ -59,7 +59,7 @@ class Policy(Owner):
         made = self.change(path, {"regions": ["eu"], "own_relays_only": True, "streams_max": 500, "kbytes_per_s": 1000})
         self.assertEqual((made["regions"], made["relays_max"], made["streams_max"]), (["eu"], 3, 500))
         rules = lambda node: self.directory(node)["policy"]["organizations"]
-        wait_until(lambda: [r["organization_id"] for r in rules(relay)] == [self.organization_id], 15, "the rule")
+        wait_until(lambda: [r["organization_id"] for r in rules(relay)] == [self.organization_id], "the rule")
         self.assertEqual(rules(relay)[0], {"organization_id": self.organization_id, "regions": ["eu"], "trust_min": "low",
                                            "relays_max": 3, "own_relays_only": True, "streams_max": 500, "kbytes_per_s": 1000})
         self.assertEqual(rules(other), [])
@@ -70,12 +70,12 @@ class Policy(Owner):
         self.assertEqual(len(self.owner.items(f"/v1/clusters/{self.cluster_id}/mesh-organizations")), 1)
         self.owner.delete(path)
         self.refused(404, "not_found", self.owner.delete, path)
-        wait_until(lambda: rules(relay) == [], 15, "no rule")
+        wait_until(lambda: rules(relay) == [], "no rule")
 
     def test_intents_of_a_node_reach_the_others(self):
         relay, node = self.mesh_node("relay-node"), self.mesh_node()
         path = f"/v1/nodes/{node.id}/mesh"
-        shown = wait_until(lambda: (s := self.owner.get(path))["told"] and s, 15, "a place")
+        shown = wait_until(lambda: (s := self.owner.get(path))["told"] and s, "a place")
         self.assertEqual((shown["trust"], shown["avoid"], shown["told"]["roles"]), ("normal", 0, ["core-mesh"]))
         self.assertEqual([k["purpose"] for k in shown["keys"]], ["mesh"])
         self.owner.patch(path, {"avoid": 300, "trust": "low", "region": "eu-2", "draining": True, "bootstrap": True})
@@ -98,7 +98,7 @@ class Pools(Owner):
                                       "organizations": [self.organization_id]}, key=self.slug("k"))
         self.assertEqual({m["node_id"]: m["state"] for m in pool["members"]},
                          {exit_node.id: "usable", other.id: "no exit role"})
-        told = wait_until(lambda: (d := self.directory(exit_node))["egress_pools"] and d["egress_pools"], 15, "the pool")
+        told = wait_until(lambda: (d := self.directory(exit_node))["egress_pools"] and d["egress_pools"], "the pool")
         self.assertEqual(told, [{"name": "office", "members": sorted([exit_node.id, other.id]),
                                  "organizations": [self.organization_id]}])
         member, outsider = self.person(self.organization_id), self.person(self.organization())
@@ -253,7 +253,7 @@ class Access(Owner):
                              f"where node_id = '{self.entry.id}'")
         self.assertNotIn("mesh", self.open())
         self.beat(self.entry)
-        wait_until(lambda: "mesh" in self.open(), 5, "it answers again")
+        wait_until(lambda: "mesh" in self.open(), "it answers again")
         self.owner.patch(f"/v1/nodes/{self.entry.id}/mesh", {"draining": True})
         self.assertNotIn("mesh", self.open())
 

@@ -121,7 +121,7 @@ class Directories(MeshTest):
         self.assertEqual(known[worker.id]["roles"], ["core-mesh", "service"])
         self.assertEqual(known[relay.id]["keys"], [relay.keys["mesh"].spki()])
         self.assertEqual(known[relay.id]["endpoints"], ["10.0.0.9:7443"])
-        directory = wait_until(lambda: (d := self.directory(entry))["services"] and d, 10, "the service")
+        directory = wait_until(lambda: (d := self.directory(entry))["services"] and d, "the service")
         self.assertEqual(directory["services"], [{"name": service["service_id"], "members": [worker.id],
                                                   "organizations": [self.organization_id]}])
         self.assertEqual(self.directory(relay)["services"], [])
@@ -129,7 +129,7 @@ class Directories(MeshTest):
         self.owner.post(f"/v1/nodes/{relay.id}/disable", {})
         self.until_knows(entry, lambda k: relay.id not in k, "the disabled node is gone")
         self.assertEqual(self.known(entry)[worker.id].get("attached"), None)
-        wait_until(lambda: self.directory(relay) is None, 15, "no directory for a disabled node")
+        wait_until(lambda: self.directory(relay) is None, "no directory for a disabled node")
         self.owner.post(f"/v1/nodes/{relay.id}/enable", {})
         self.until_knows(entry, lambda k: relay.id in k, "it is back")
         self.owner.post(f"/v1/nodes/{relay.id}/revoke", {"reason": "test"})
@@ -170,7 +170,7 @@ class Directories(MeshTest):
         seq = lambda node: node.api().get("/v1/node/desired")["seq"]
         before = {node.id: seq(node) for node in (relay, entry, plain)}
         self.report(relay, endpoints=["10.0.0.1:7443"], load_permille=700)
-        self.until_knows(entry, lambda k: k[relay.id].get("load_permille") == 700, "the load", 40)  # 15 s and a round
+        self.until_knows(entry, lambda k: k[relay.id].get("load_permille") == 700, "the load")  # 15 s and a round
         self.assertEqual(seq(plain), before[plain.id])
         self.assertGreater(seq(entry), before[entry.id])
         # A load that moved a little is not told.
@@ -282,7 +282,7 @@ class Reports(MeshTest):
     def test_old_events_go(self):
         self.report(self.a, links=[self.link(self.b)])
         self.plane.admin_sql("update mesh_link_events set received_at = now() - interval '8 days'")
-        wait_until(lambda: self.events() == [], 10, "gone")
+        wait_until(lambda: self.events() == [], "gone")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class MeshTest(PlaneTest):
         node.beat(capabilities=[{"name": name, "detail": {}} for name in CAPABILITIES], **more)
 
     def until_capable(self, node):
-        wait_until(lambda: len(self.owner.get(f"/v1/nodes/{node.id}")["capabilities"]) == len(CAPABILITIES), 15, "capabilities")
+        wait_until(lambda: len(self.owner.get(f"/v1/nodes/{node.id}")["capabilities"]) == len(CAPABILITIES), "capabilities")
 
     def certificates(self, node, **body):
         return node.api().post("/v1/node/certificates", body)
@@ -111,15 +111,15 @@ class MeshTest(PlaneTest):
     def until_told(self):
         """A round has seen everything that was changed until now."""
         due = f"select due_at > now() + interval '20 seconds' from mesh_clusters where cluster_id = '{self.cluster_id}'"
-        wait_until(lambda: self.plane.admin_sql(due) == "t", 20, "a round")
+        wait_until(lambda: self.plane.admin_sql(due) == "t", "a round")
         time.sleep(2)  # it was begun
 
     def known(self, node):
         directory = self.directory(node)
         return {} if directory is None else {n["node_id"]: n for n in directory["nodes"]}
 
-    def until_knows(self, node, check, what, timeout=30):
-        return wait_until(lambda: check(self.known(node)), timeout, what)
+    def until_knows(self, node, check, what):
+        return wait_until(lambda: check(self.known(node)), what)
 
 
 __all__ = ["CAPABILITIES", "Key", "MeshTest", "facts", "wait_until"]

@@ -14,7 +14,7 @@ import threading
 import time
 import unittest
 
-from devtools.process import wait_until
+from devtools.process import PATIENCE_S, wait_until
 from tests.integration.controlplane.harness import ApiError, BINARIES, PASSWORD, PlaneTest
 
 
@@ -147,7 +147,7 @@ class People(PlaneTest):
         (folder / "token").write_text(api.token)
         return subprocess.run([BINARIES / "rapctl", "--server", self.plane.url, "--ca-file",
                                self.plane.data / "platform-ca.pem", *arguments], input=typed, text=True,
-                              capture_output=True, timeout=20,
+                              capture_output=True, timeout=PATIENCE_S,
                               env={**os.environ, "HOME": str(folder), "RAP_TOKEN_FILE": str(folder / "token")})
 
     def test_the_same_with_rapctl(self):
@@ -184,7 +184,7 @@ class People(PlaneTest):
         node.beat(workloads=[{"assignment_id": role, "role": "ssh-worker", "state": "running", "detail": "",
                               "version": "1"}])
         show = lambda: self.rapctl(self.owner, "node", "show", node.id).stdout
-        wait_until(lambda: role in show(), 10, "the workload in node show")
+        wait_until(lambda: role in show(), "the workload in node show")
         self.assertIn(f"ssh-worker\t{slug}\trunning", show())
         listed = self.rapctl(self.owner, "role", "list", "--cluster", cluster)
         self.assertIn(f"ssh-worker\t{node.name}\t{slug}\trunning", listed.stdout, listed.stderr)

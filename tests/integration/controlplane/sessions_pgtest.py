@@ -41,11 +41,11 @@ class Sessions(PlaneTest):
     def state(self, session):
         return self.member.get(f"/v1/sessions/{session}")["state"]
 
-    def until(self, session, state, timeout=10):
-        wait_until(lambda: self.state(session) == state, timeout, f"{state}, it is {self.state(session)}")
+    def until(self, session, state):
+        wait_until(lambda: self.state(session) == state, f"{state}, it is {self.state(session)}")
 
     def test_open_attach_terminate(self):
-        workloads = wait_until(lambda: self.owner.get(f"/v1/nodes/{self.n.id}")["workloads"], 5, "workload")
+        workloads = wait_until(lambda: self.owner.get(f"/v1/nodes/{self.n.id}")["workloads"], "workload")
         self.assertEqual(workloads[0]["organization_id"], self.organization_id)
         answer = self.open()
         session = answer["session"]["id"]
@@ -147,7 +147,7 @@ class Sessions(PlaneTest):
         self.send({"event_id": session, "session_id": session, "kind": "state", "state": "closed"})
         self.assertEqual(desired()["detach"], [])
         count = f"select count(*) from session_detachments where session_id = '{session}'"
-        wait_until(lambda: self.plane.admin_sql(count) == "0", 10, "nothing is left of it")
+        wait_until(lambda: self.plane.admin_sql(count) == "0", "nothing is left of it")
 
     def test_a_disabled_person_loses_their_own_sessions(self):
         session = self.open()["session"]["id"]
@@ -196,7 +196,7 @@ class Sessions(PlaneTest):
         report = {"session_id": session, "state": "active", "detail": "", "viewers": 1 << 40}
         self.refused(400, "invalid", self.n.beat, sessions=[report])
         self.beat([{**report, "viewers": 3, "detail": "y" * 998 + "\u20ac"}])
-        wait_until(lambda: self.member.get(f"/v1/sessions/{session}")["viewers"] == 3, 5, "viewers")
+        wait_until(lambda: self.member.get(f"/v1/sessions/{session}")["viewers"] == 3, "viewers")
 
     def test_secret_only_for_a_session_on_the_node(self):
         session = self.open()["session"]["id"]
@@ -234,7 +234,7 @@ class Sessions(PlaneTest):
         says = lambda state, **more: other.beat(workloads=[
             {"assignment_id": role, "role": "ssh-worker", "state": state, "detail": "", "version": "1"}], **more)
         known = lambda state: wait_until(lambda: state in [w["state"] for w in self.owner.get(
-            f"/v1/nodes/{other.id}")["workloads"]], 5, state)
+            f"/v1/nodes/{other.id}")["workloads"]], state)
         says("running")
         known("running")
         placed_on = lambda: self.owner.get(f"/v1/sessions/{ask()['session']['id']}")["node_id"]
@@ -261,7 +261,7 @@ class Sessions(PlaneTest):
                              f"update sessions set closed_at = now() - interval '91 days' where id = '{old}'; "
                              f"update sessions set created_at = now() - interval '91 days' where id = '{live}'")
         left = lambda: [s["id"] for s in self.member.items("/v1/sessions")]
-        wait_until(lambda: old not in left(), 10, "the old one is gone")
+        wait_until(lambda: old not in left(), "the old one is gone")
         self.assertEqual(left(), [young, live])
         self.assertEqual(self.plane.admin_sql(f"select count(*) from session_events where session_id in ('{old}', '{young}')"), "4")
         self.refused(404, "not_found", self.member.get, f"/v1/sessions/{old}")
@@ -325,7 +325,7 @@ class Sessions(PlaneTest):
         before = self.plane.admin_sql(f"select reported_at from sessions where id = '{session}'")
         self.n.beat(capabilities=[], sessions=[{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
         logged = f"select count(*) from node_heartbeats where node_id = '{self.n.id}'"
-        wait_until(lambda: self.plane.admin_sql(logged) == "3", 5, "the late one in the log")
+        wait_until(lambda: self.plane.admin_sql(logged) == "3", "the late one in the log")
         shown = self.owner.get(f"/v1/nodes/{self.n.id}")
         self.assertEqual((len(shown["workloads"]), len(shown["capabilities"])), (1, 1))
         self.assertEqual(self.state(session), "active")
@@ -347,11 +347,11 @@ class Sessions(PlaneTest):
         for table in ("node_heartbeat_latest",):
             self.plane.admin_sql(f"update {table} set received_at = received_at - interval '10 minutes' where node_id = '{self.n.id}'")
         self.plane.admin_sql(f"update sessions set created_at = created_at - interval '20 minutes', reported_at = reported_at - interval '10 minutes' where id = '{session}'")
-        wait_until(lambda: "node.silent" in self.kinds(self.cluster_id), 40, "node.silent")  # 20 s after a start
+        wait_until(lambda: "node.silent" in self.kinds(self.cluster_id), "node.silent")  # 20 s after a start
         self.assertEqual(self.state(session), "detached")
         self.assertEqual(self.owner.get(f"/v1/nodes/{self.n.id}")["presence"], "offline")
         self.beat([{"session_id": session, "state": "detached", "detail": "", "viewers": 0}])
-        wait_until(lambda: "node.healthy" in self.kinds(self.cluster_id), 10, "node.healthy")
+        wait_until(lambda: "node.healthy" in self.kinds(self.cluster_id), "node.healthy")
         self.assertEqual(self.state(session), "detached")
 
 

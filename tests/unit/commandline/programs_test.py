@@ -14,13 +14,15 @@ import tempfile
 import time
 import unittest
 
+from devtools.process import PATIENCE_S
+
 BIN = pathlib.Path(os.environ["RAP_BIN_DIR"])
 MAN = pathlib.Path(__file__).resolve().parents[3] / "docs/man"
 TOOLS = ("rapctl", "rap-sign", "rap-plugin-check", "rap-node-agent", "rap-control-plane")
 
 
 def run(program, *words, **more):
-    return subprocess.run([BIN / program, *words], capture_output=True, text=True, timeout=20, **more)
+    return subprocess.run([BIN / program, *words], capture_output=True, text=True, timeout=PATIENCE_S, **more)
 
 
 def commands_in(help_text):
@@ -168,7 +170,7 @@ class Completion(unittest.TestCase):
             script = (f'source <("{BIN}/rapctl" completion bash); PATH="{BIN}:$PATH"; COMP_WORDS=("$@");'
                       'COMP_CWORD=$(($# - 1)); _rapctl; printf "%s\\n" "${COMPREPLY[@]}"')
             done = subprocess.run(["bash", "-c", script, "bash", "rapctl", *words], capture_output=True, text=True,
-                                  timeout=20, env={"PATH": os.environ["PATH"], "RAP_CONFIG_DIR": empty})
+                                  timeout=PATIENCE_S, env={"PATH": os.environ["PATH"], "RAP_CONFIG_DIR": empty})
         self.assertEqual(done.stderr, "")
         return done.stdout.split()
 
@@ -214,8 +216,8 @@ class Completion(unittest.TestCase):
 
         def until(mark):
             nonlocal seen
-            end = time.monotonic() + 15
-            while mark not in seen and time.monotonic() < end and select.select([fd], [], [], 15)[0]:
+            end = time.monotonic() + PATIENCE_S
+            while mark not in seen and time.monotonic() < end and select.select([fd], [], [], PATIENCE_S)[0]:
                 seen += os.read(fd, 4096)
             return seen
 
