@@ -109,7 +109,7 @@ void Agent::start() {
                             to_rfc3339(from_unix_seconds(floor->clock_unix_s)));
   }
   const NodeScope scope{identity_.cluster_id, identity_.node_id, floor ? floor->authority_term : 0};
-  auto stored = read_applied(context_.state.applied(), scope);
+  auto stored = read_applied(context_.state, scope);
   if (stored) applied_ = std::make_shared<const Applied>(std::move(*stored));
   if (!stored && stored.error().code != Errc::not_found) {
     log::error("stored snapshots are not used", {{"detail", stored.error().text()}});

@@ -3,15 +3,23 @@
 #include <boost/json.hpp>
 
 #include "base/bytes.hpp"
+#include "base/crypto.hpp"
 #include "base/file.hpp"
 #include "base/json.hpp"
+#include "base/log.hpp"
 
 namespace rap::agent {
 namespace {
 
 namespace json = boost::json;
 
+namespace fs = std::filesystem;
+
 constexpr std::size_t kAppliedBytesMax = 64u << 20;  // three snapshots and a few manifests
+
+bool is_hash(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
 
 }  // namespace
 
@@ -62,7 +70,8 @@ std::string serialize(const Applied& applied) {
                                       {"roles", applied.roles_text},
                                       {"access", applied.access_text},
                                       {"releases", std::move(releases)},
-                                      {"instead", std::move(instead)}}) +
+                                      {"instead", std::move(instead)},
+                                      {"directory_sha256", applied.directory_sha256}}) +
          "\n";
 }
 
@@ -133,18 +142,50 @@ Result<Applied> parse_applied(std::string_view text, const NodeScope& scope) {
       out.instead[std::string(entry.key())] = std::string(entry.value().get_string());
     }
   }
+  // The same. It becomes a file name.
+  out.directory_sha256 = json_string_or_none(object, "directory_sha256").value_or("");
+  if (!out.directory_sha256.empty() && !is_hash(out.directory_sha256)) {
+    return fail(Errc::malformed, "directory_sha256");
+  }
   return out;
 }
 
-Status write_applied(const std::filesystem::path& path, const Applied& applied) {
-  return write_file_atomic(path, serialize(applied), 0600);
+Status write_applied(const StateLayout& state, const Applied& applied) {
+  const fs::path folder = state.directories();
+  const fs::path file = folder / applied.directory_sha256;
+  std::error_code ec;
+  if (applied.directory != nullptr && fs::file_size(file, ec) != applied.directory->size()) {
+    fs::create_directories(folder, ec);
+    Status kept = write_file_atomic(file, *applied.directory, 0600);
+    if (!kept) return kept;
+  }
+  Status written = write_file_atomic(state.applied(), serialize(applied), 0600);
+  if (!written) return written;
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(folder, ec)) {
+    if (entry.path().filename() != applied.directory_sha256) others.push_back(entry.path());
+  }
+  for (const fs::path& path : others) fs::remove(path, ec);
+  return {};
 }
 
-Result<Applied> read_applied(const std::filesystem::path& path, const NodeScope& scope) {
-  auto text = read_text_file(path, kAppliedBytesMax);
+Result<Applied> read_applied(const StateLayout& state, const NodeScope& scope) {
+  auto text = read_text_file(state.applied(), kAppliedBytesMax);
   if (!text) return fail(std::move(text.error()));
   auto applied = parse_applied(*text, scope);
-  if (!applied) return fail(applied.error(), path.string());
+  if (!applied) return fail(applied.error(), state.applied().string());
+  if (applied->directory_sha256.empty()) return applied;
+  const fs::path file = state.directories() / applied->directory_sha256;
+  auto directory = read_text_file(file, kSnapshotBytesMax);
+  if (directory && to_hex(sha256(*directory)) == applied->directory_sha256) {
+    applied->directory = std::make_shared<const std::string>(*std::move(directory));
+    return applied;
+  }
+  log::warn("stored peer directory is not used",
+            {{"detail", directory ? "its bytes changed" : directory.error().text()}});
+  std::error_code ec;
+  fs::remove(file, ec);  // it is fetched again
+  applied->directory_sha256.clear();
   return applied;
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "host/agent/snapshot/consensus.hpp"
 #include "host/agent/snapshot/snapshots.hpp"
+#include "host/agent/state/layout.hpp"
 #include "host/loader/plugin_manifest.hpp"
 
 namespace rap::agent {
@@ -28,6 +29,9 @@ struct Release {
 // Why an assigned release cannot run, or the release.
 using ReleaseResult = Result<Release>;
 using ReleaseKey = std::pair<std::string, std::string>;  // product, version
+
+// Owners: each set that it is in force in, and workers that it is sent to.
+using DocumentPtr = std::shared_ptr<const std::string>;
 
 // Immutable once shared.
 struct Applied {
@@ -46,6 +50,12 @@ struct Applied {
   std::string membership_text;
   std::string roles_text;
   std::string access_text;
+
+  // The peer directory (docs/contracts/mesh-directory.md), for the mesh, which judges it; null: the
+  // control plane has none for this node. In a file of its own: it is up to 16 MiB, and changes
+  // with every node of the cluster.
+  DocumentPtr directory;
+  std::string directory_sha256;  // hex; empty: none
 };
 // The version that serves `role`: the assigned one, or the one instead of it.
 const std::string& version_in_force(const Applied& applied, const RoleAssignment& role);
@@ -53,9 +63,11 @@ const std::string& version_in_force(const Applied& applied, const RoleAssignment
 using AppliedPtr = std::shared_ptr<const Applied>;  // owners: the keeper and who reads it just now
 
 // `<state>/applied.json`: written in one rename after a set was verified and is complete, read at a
-// start without control plane. Scope and authority term are checked again on reading.
-Status write_applied(const std::filesystem::path& path, const Applied& applied);
-Result<Applied> read_applied(const std::filesystem::path& path, const NodeScope& scope);
+// start without control plane. Scope and authority term are checked again on reading. The directory
+// is written before it and read after it; one that is gone or damaged is none, and logged.
+Status write_applied(const StateLayout& state, const Applied& applied);
+Result<Applied> read_applied(const StateLayout& state, const NodeScope& scope);
+// Without the directory, but its hash.
 Result<Applied> parse_applied(std::string_view text, const NodeScope& scope);
 std::string serialize(const Applied& applied);
 

@@ -163,6 +163,40 @@ class Sync {
     next_.access = std::move(*access);
     next_.director_version = director.versions().timestamp;
     next_.director_expires = director.expires_at();
+    return read_directory(director);
+  }
+
+  // The peer directory, when D lists one: the mesh judges what it says, here counts whom it is for.
+  Status read_directory(tuf::TufClient& director) {
+    auto found = find(director, "snap/mesh.json");
+    if (!found) return fail(std::move(found.error()));
+    if (!*found) return {};
+    const NodeScope scope{input_.cluster_id, input_.node_id, floor_.authority_term};
+    if (Status meant = check_scope((*found)->listed, scope); !meant) {
+      return fail(meant.error(), "director");
+    }
+    next_.directory_sha256 = (*found)->listed.sha256;
+    const Applied* before = input_.previous.get();
+    if (before != nullptr && before->directory != nullptr &&
+        before->directory_sha256 == next_.directory_sha256) {
+      next_.directory = before->directory;
+      return {};
+    }
+    auto text = snapshot(director, "mesh");
+    if (!text) return fail(std::move(text.error()));
+    if (Status meant = check_directory(*text); !meant) return fail(meant.error(), "director");
+    next_.directory = std::make_shared<const std::string>(*std::move(text));
+    return {};
+  }
+
+  Status check_directory(std::string_view text) const {
+    auto value = parse_json(text, {.bytes_max = kSnapshotBytesMax, .depth_max = 8});
+    if (!value) return fail(value.error(), "peer directory");
+    const auto* object = value->if_object();
+    if (object == nullptr || json_string_or_none(*object, "cluster_id") != input_.cluster_id ||
+        json_string_or_none(*object, "node_id") != input_.node_id) {
+      return fail(Errc::forbidden, "the peer directory is another node's");
+    }
     return {};
   }
 
@@ -329,7 +363,7 @@ class Sync {
     if (!before || !(*before == raised)) {
       if (Status written = write_floor(input_.state.floor(), raised); !written) return written;
     }
-    return write_applied(input_.state.applied(), next_);
+    return write_applied(input_.state, next_);
   }
 
   // Keeps what is assigned now, and what was until now for workers that are just being started.

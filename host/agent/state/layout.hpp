@@ -19,6 +19,8 @@ struct StateLayout {
   std::filesystem::path mesh_keys() const { return root / "mesh.json"; }
   std::filesystem::path floor() const { return root / "floor.json"; }
   std::filesystem::path applied() const { return root / "applied.json"; }
+  // Peer directories by content; applied.json names the one in force.
+  std::filesystem::path directories() const { return root / "directories"; }
   std::filesystem::path lock() const { return root / "lock"; }
   std::filesystem::path store() const { return root / "store"; }
   std::filesystem::path outbox() const { return root / "outbox"; }

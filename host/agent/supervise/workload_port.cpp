@@ -98,6 +98,20 @@ std::string resources_document(const Applied& applied, const std::string& role,
   return json::serialize(json::object{{"format", 1}, {"resources", std::move(list)}});
 }
 
+std::string access_document(const Applied& applied) {
+  const Membership& membership = applied.membership;
+  json::array keys;
+  if (membership.status == NodeStatus::active) {
+    for (const LeaseKey& key : applied.access.lease_keys) {
+      keys.push_back(json::object{{"kid", key.kid}, {"public", key.public_hex}});
+    }
+  }
+  return json::serialize(json::object{{"format", 1},
+                                      {"cluster_id", membership.cluster_id},
+                                      {"node_id", membership.node_id},
+                                      {"lease_keys", std::move(keys)}});
+}
+
 Result<Resource> workload_target(const Applied& applied, const std::string& role,
                                  const std::string& organization, const std::string& target) {
   const auto found = applied.access.resources.find(target);

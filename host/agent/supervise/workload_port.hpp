@@ -24,6 +24,10 @@ Result<ListeningSocket> listen_tcp(const std::string& host_port);
 std::string resources_document(const Applied& applied, const std::string& role,
                                const std::string& organization);
 
+// The document "access" for the mesh: who signs leases here. Without keys while the node is not
+// active: it opens nothing new. Pure.
+std::string access_document(const Applied& applied);
+
 // Where a workload's stream to `target` goes: a resource of its own role and organization.
 // `forbidden` for everything else. Pure.
 Result<Resource> workload_target(const Applied& applied, const std::string& role,

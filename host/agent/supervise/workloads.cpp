@@ -185,12 +185,27 @@ void Workloads::apply(AppliedPtr applied) {
   for (const RoleAssignment& role : applied_->roles) kept.insert(role.assignment_id);
   for (const auto& [name, zygote] : retired_) kept.insert(zygote->spec().assignment_id);
   remove_other_workload_directories(context_.state, kept);
-  for (const auto& [name, zygote] : zygotes_) {
-    const ZygoteSpec& spec = zygote->spec();
-    if (!spec.workload() || !wanted.contains(name)) continue;
-    zygote->set_resources(resources_document(*applied_, spec.role, spec.organization));
+  for (const auto& [name, zygote] : zygotes_) hand_documents(*zygote);
+  // The mesh of a node that is no longer active drains, and takes no lease any more.
+  for (const auto& [name, zygote] : retired_) {
+    if (zygote->spec().mesh()) hand_documents(*zygote);
   }
   if (changed) retry_failed();
+}
+
+void Workloads::hand_documents(Zygote& zygote) const {
+  const ZygoteSpec& spec = zygote.spec();
+  if (!spec.workload()) return;
+  const auto made = [](std::string text) {
+    return std::make_shared<const std::string>(std::move(text));
+  };
+  if (spec.mesh()) {
+    zygote.set_document("mesh", applied_->directory);
+    zygote.set_document("access", made(access_document(*applied_)));
+  } else {
+    zygote.set_document("resources",
+                        made(resources_document(*applied_, spec.role, spec.organization)));
+  }
 }
 
 bool Workloads::must_wait(const ZygoteSpec& spec) const {

@@ -74,6 +74,8 @@ class Workloads {
  private:
   std::shared_ptr<Zygote> make(ZygoteSpec spec);
   void retire(const std::string& name);
+  // What the workload may know by the set in force; nothing for a zygote.
+  void hand_documents(Zygote& zygote) const;
   // Another instance of the same assignment still has what `spec` needs for itself.
   bool must_wait(const ZygoteSpec& spec) const;
   static ZygoteSpec with_organization(ZygoteSpec spec, const std::string& organization);

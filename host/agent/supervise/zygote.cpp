@@ -188,7 +188,7 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
       z.process_.reset();
       z.services_.clear();
       z.health_ = {};
-      z.resources_sent_.clear();
+      z.documents_sent_.clear();
       z.identities_sent_.clear();
     }
     if (z.stopping_) break;
@@ -349,7 +349,14 @@ net::Task<void> Zygote::until_gone() {
     if (ended || stopping_) co_return;
     // Alive and not connected: its socket is still there.
     auto hello = co_await process_->connect(kHelloTimeout);
-    if (hello && spec_.workload()) on_health(*hello->body);
+    if (hello && spec_.workload()) {
+      // What was lost with the connection.
+      Status equipped = co_await equip(hello->body);
+      if (!equipped) {
+        log::warn("worker not equipped",
+                  {{"instance", name_}, {"detail", equipped.error().text()}});
+      }
+    }
     if (hello) {
       failures = 0;
       continue;

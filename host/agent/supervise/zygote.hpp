@@ -32,6 +32,8 @@ struct ZygoteSpec {
 
   const std::string& digest() const { return release.artifact_sha256; }
   bool workload() const { return !assignment_id.empty(); }
+  // It is one of the mesh's: the only ones with a network.
+  bool mesh() const { return adapter.profile == "net.client"; }
   // Asks for `extension`, needed or wanted.
   bool asks_for(std::string_view extension) const;
 };
@@ -83,8 +85,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   // The pidfd of a new session worker that inherited `listening`.
   net::Task<Result<Fd>> fork(const std::string& session, Fd listening);
 
-  // What a workload may know; sent when it is another one than it has.
-  void set_resources(std::string document);
+  // What a workload may know, by name; sent to a plugin that asks for rap.host.snapshot/1, when it
+  // is another one than it has.
+  void set_document(const std::string& name, DocumentPtr document);
   // The node's; sent to a plugin that asks for rap.host.identity/1, as far as it has not got them.
   void set_identities(MeshHandPtr identities);
 
@@ -107,8 +110,10 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   net::Task<void> until_gone();
   // The workload's sockets and documents, as far as `status` does not show that it has them.
   net::Task<Status> equip(ipc::JsonPtr status);
-  net::Task<Status> send_resources();
-  static net::Task<void> resend_resources(std::shared_ptr<Zygote> self);
+  net::Task<Status> send_documents();
+  net::Task<Status> send_document(std::string name);
+  std::string next_document() const;
+  static net::Task<void> resend_documents(std::shared_ptr<Zygote> self);
   net::Task<Status> send_identities();
   net::Task<Status> send_identity(MeshUse use);
   std::optional<MeshUse> next_identity() const;
@@ -144,8 +149,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   };
   Health health_;  // a workload's, as last told
   std::vector<ServiceReport> services_;
-  std::string resources_;  // the document, empty until there is one
-  std::string resources_sent_;
+  std::map<std::string, DocumentPtr> documents_, documents_sent_;
+  bool sending_documents_ = false;
   MeshHandPtr identities_;
   std::map<MeshUse, std::string> identities_sent_;  // certificates
   bool sending_identities_ = false;

@@ -9,7 +9,6 @@
 #include "base/log.hpp"
 #include "host/agent/supervise/workload_port.hpp"
 #include "host/agent/supervise/zygote.hpp"
-#include "host/loader/sealed_memfd.hpp"
 
 namespace rap::agent {
 namespace {
@@ -79,38 +78,9 @@ net::Task<Status> Zygote::equip(ipc::JsonPtr status) {
                                   {"address", socket->address}});
     services_.push_back({want.service, socket->address});
   }
-  if (Status sent = co_await send_resources(); !sent) co_return sent;
+  Status sent = co_await send_documents();
+  if (!sent) co_return sent;
   co_return co_await send_identities();
-}
-
-net::Task<Status> Zygote::send_resources() {
-  if (resources_.empty() || resources_ == resources_sent_) co_return Status();
-  if (!spec_.asks_for("rap.host.snapshot/1")) co_return Status();
-  const std::string document = resources_;
-  // Larger than a message may be: a node has up to 20,000 resources.
-  auto sealed = loader::seal_bytes(as_bytes(document), "snapshot");
-  if (!sealed) co_return fail(sealed.error(), "snapshot");
-  json::object body{{"op", "snapshot"}, {"name", "resources"}};
-  std::vector<Fd> fds;
-  fds.push_back(std::move(sealed->fd));
-  auto taken = co_await process_->call(body, std::move(fds), kEquipTimeout);
-  if (!taken) co_return fail(taken.error(), "snapshot");
-  resources_sent_ = document;
-  co_return Status();
-}
-
-void Zygote::set_resources(std::string document) {
-  if (document == resources_) return;
-  resources_ = std::move(document);
-  if (ready_.is_set()) context_.tasks.spawn("resources", resend_resources(shared_from_this()));
-}
-
-net::Task<void> Zygote::resend_resources(std::shared_ptr<Zygote> self) {
-  if (self->process_ == nullptr) co_return;
-  Status sent = co_await self->send_resources();
-  // A lost connection sends it again with the next one.
-  if (!sent)
-    log::warn("snapshot not sent", {{"instance", self->name_}, {"detail", sent.error().text()}});
 }
 
 void Zygote::on_health(const json::object& message) {

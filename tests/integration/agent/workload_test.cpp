@@ -285,12 +285,50 @@ class MeshProbe : public EchoService {
     }
     return std::make_shared<const MeshHand>(MeshHand{MeshKeys::parse(text + "]}").value(), "CA"});
   }
-  static bool hears(Life& life, const std::string& words) {
-    return life.until([&] {
-      return say(connect_to_service(address_of(life)), "").find(words) != std::string::npos;
-    });
+  static bool hears(Life& life, const std::string& words, std::chrono::milliseconds limit = 30s) {
+    return life.until(
+        [&] { return said(connect_to_service(address_of(life))).find(words) != std::string::npos; },
+        limit);
+  }
+  static std::string said(const Fd& fd) {
+    std::string out, more;
+    while (!(more = say(fd, "")).empty()) out += more;
+    return out;
   }
 };
+
+TEST_F(MeshProbe, KnowsTheDirectoryAndWhoSignsLeases) {
+  const std::string keys = R"("lease_keys":[{"kid":"k1","public":"00ff"}]})";
+  auto applied = std::make_shared<Applied>(*applied_);
+  applied->membership.cluster_id = "cls_1";
+  applied->membership.node_id = "nod_1";
+  applied->access.lease_keys = {{"k1", "00ff"}};
+  applied->directory = std::make_shared<const std::string>(R"({"version":1})");
+  applied_ = applied;
+  Life life(config_, 1);
+  begin(life);
+  ASSERT_TRUE(running(life)) << detail_of(life);
+  EXPECT_TRUE(hears(life, "mesh {\"version\":1}\n"));
+  EXPECT_TRUE(hears(life, R"(access {"format":1,"cluster_id":"cls_1","node_id":"nod_1",)" + keys));
+  EXPECT_FALSE(hears(life, "resources", 0s));
+
+  auto next = std::make_shared<Applied>(*applied);
+  // A directory of the largest size that there may be.
+  next->directory = std::make_shared<const std::string>(
+      R"({"version":2,"x":")" + std::string((16u << 20) - 18 - 2, 'x') + "\"}");
+  ASSERT_EQ(next->directory->size(), 16u << 20);
+  life.workloads.apply(next);
+  EXPECT_TRUE(hears(life, "mesh {\"version\":2"));
+
+  // Not active: no lease is taken, and what runs comes to its end.
+  const Fd held = connect_to_service(address_of(life));
+  auto disabled = std::make_shared<Applied>(*next);
+  disabled->membership.status = NodeStatus::disabled;
+  EXPECT_EQ(access_document(*disabled),
+            R"({"format":1,"cluster_id":"cls_1","node_id":"nod_1","lease_keys":[]})");
+  life.workloads.apply(disabled);
+  EXPECT_TRUE(life.until([&] { return life.workloads.all().empty(); }, 30s));
+}
 
 TEST_F(MeshProbe, HasTheNetworkAndIsHandedTheNodesIdentities) {
   Life life(config_, 1);

@@ -14,9 +14,12 @@
 #include "host/agent/supervise/log_capture.hpp"
 #include "host/agent/supervise/spawn.hpp"
 #include "host/agent/supervise/workloads.hpp"
+#include "tests/unit/agent/temp_dir.hpp"
 
 namespace rap::agent {
 namespace {
+
+namespace fs = std::filesystem;
 
 TEST(WorkerEnd, SaysWhatHappenedNotWhichNumber) {
   EXPECT_EQ(worker_end_text("the worker", {.code = 70}), "the plugin hung");
@@ -386,6 +389,45 @@ TEST(Plan, CertificatesOfTheMeshAreForWhatTheRolesNeed) {
   EXPECT_EQ(mesh_uses(plan_roles(set)), (std::set<MeshUse>{{MeshPurpose::mesh, ""},
                                                            {MeshPurpose::entry, ""},
                                                            {MeshPurpose::service, "org_1"}}));
+}
+
+TEST(Applied, KeepsThePeerDirectoryBesideTheSet) {
+  const TempDir dir;
+  const StateLayout state{dir.path()};
+  const NodeScope scope{ClusterId::fresh().str(), NodeId::fresh().str(), 0};
+  Applied set = applied();
+  set.membership_text = R"({"format":1,"cluster_id":")" + scope.cluster_id + R"(","node_id":")" +
+                        scope.node_id +
+                        R"(","node_name":"n","status":"active","authority_term":1,)"
+                        R"("cluster_ca_pem":"CA","issued_at":"2026-11-21T19:37:37Z"})";
+  set.roles_text = R"({"format":1,"assignments":[]})";
+  set.access_text = R"({"format":1,"lease_keys":[],"resources":[]})";
+  const auto keep = [&](const std::string& directory) {
+    set.directory = std::make_shared<const std::string>(directory);
+    set.directory_sha256 = to_hex(sha256(directory));
+    return write_applied(state, set);
+  };
+  ASSERT_TRUE(write_applied(state, set));
+  ASSERT_TRUE(read_applied(state, scope)) << read_applied(state, scope).error().text();
+  EXPECT_EQ(read_applied(state, scope)->directory, nullptr);
+  ASSERT_TRUE(keep("one"));
+  EXPECT_EQ(*read_applied(state, scope)->directory, "one");
+  ASSERT_TRUE(keep("two"));
+  EXPECT_EQ(*read_applied(state, scope)->directory, "two");
+  EXPECT_FALSE(fs::exists(state.directories() / to_hex(sha256("one")))) << "nobody needs it";
+  // Damaged, and of the same size: none; the set is good without it.
+  std::ofstream(state.directories() / set.directory_sha256) << "TWO";
+  auto damaged = read_applied(state, scope);
+  ASSERT_TRUE(damaged);
+  EXPECT_EQ(damaged->directory, nullptr);
+  EXPECT_EQ(damaged->directory_sha256, "");
+  ASSERT_TRUE(keep("two"));
+  EXPECT_NE(read_applied(state, scope)->directory, nullptr) << "fetched and kept again";
+  fs::remove_all(state.directories());
+  EXPECT_EQ(read_applied(state, scope)->directory, nullptr);
+  // What names the file is no path.
+  set.directory_sha256 = "../applied.json";
+  EXPECT_FALSE(parse_applied(serialize(set), scope));
 }
 
 TEST(Applied, AnotherNodesSetIsRefused) {

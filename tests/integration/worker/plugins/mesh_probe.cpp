@@ -74,9 +74,13 @@ struct MeshProbe : Common {
           identities.watch(host.raw, kind, rap::identity<MeshProbe, &MeshProbe::on_identity>, this),
           "identity");
     }
-    rap::check(host.need<rap_host_snapshot_1>().watch(
-                   host.raw, "mesh", rap::snapshot<MeshProbe, &MeshProbe::on_directory>, this),
-               "snapshot");
+    const auto& snapshots = host.need<rap_host_snapshot_1>();
+    rap::check(
+        snapshots.watch(host.raw, "mesh", rap::snapshot<MeshProbe, &MeshProbe::on_directory>, this),
+        "snapshot");
+    rap::check(
+        snapshots.watch(host.raw, "access", rap::snapshot<MeshProbe, &MeshProbe::on_access>, this),
+        "snapshot");
     rap::check(host.need<rap_host_mesh_1>().on_drop(
                    host.raw, rap::mesh_drop<MeshProbe, &MeshProbe::on_drop>, this),
                "on_drop");
@@ -95,6 +99,9 @@ struct MeshProbe : Common {
     log_ += "array " + std::to_string(mesh.report(host.raw, rap::borrow("[]"))) + "\n";
     const std::string large = "{\"x\":\"" + std::string(60'000, 'x') + "\"}";
     log_ += "large " + std::to_string(mesh.report(host.raw, rap::borrow(large))) + "\n";
+  }
+  void on_access(std::string_view, std::string_view json) {
+    log_ += "access " + std::string(json) + "\n";
   }
   void on_drop(std::string_view session, std::string_view organization) {
     log_ += "drop " + std::string(session) + "/" + std::string(organization) + "\n";
