@@ -11,10 +11,11 @@ RUN_DIR_MAX = 60  # the agent's limit: a socket path has 108 bytes, and instance
 
 
 class Node:
-    """`wrapper` is put in front of the agent's command: a namespace, a fake clock."""
+    """`wrapper` is put in front of the agent's command: a namespace, a fake clock. `settings` go into its agent.yaml."""
 
-    def __init__(self, platform, name, wrapper=()):
+    def __init__(self, platform, name, wrapper=(), **settings):
         self.platform, self.name, self.wrapper = platform, name, [str(w) for w in wrapper]
+        self.settings = settings
         self.folder = platform.folder / name
         self.token_file = self.folder / "join-token"
         self.log = platform.logs / f"{name}.log"
@@ -42,7 +43,7 @@ class Node:
         config = {"server": self.platform.url, "state_dir": str(self.folder / "state"),
                   "run_dir": str(self.run_dir), "node_name": self.name, "mesh": {"listen": "127.0.0.1:0"},
                   "release_root": str(self.platform.release_root),
-                  "heartbeat": {"min_interval_ms": 1000, "max_interval_ms": 5000}, **changes}
+                  "heartbeat": {"min_interval_ms": 1000, "max_interval_ms": 5000}, **self.settings, **changes}
         self.config.write_text(json.dumps(config, indent=1) + "\n")  # JSON is YAML
 
     def agent(self, *arguments):
@@ -76,12 +77,20 @@ class Node:
         return self.enroll.wait_ready(self.join_request, "its join request")
 
     def approve(self, request):
+        approved = self.accept(request)
+        self.wait_enrolled()
+        return approved
+
+    def accept(self, request):
+        """The person's part of it; the agent looks every two seconds."""
         approved = self.platform.rapctl_json("join-request", "approve", request["id"])
         self.id = approved["node_id"]
+        return approved
+
+    def wait_enrolled(self):
         wait_until(lambda: not self.enroll.alive(), "the agent to take its certificate", self.enroll.log)
         if self.enroll.popen.returncode != 0:
             self.enroll.check()
-        return approved
 
     def start(self):
         self.process = Process(f"agent {self.name}", self.agent("run", "--config", self.config), self.log)

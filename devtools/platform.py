@@ -20,6 +20,8 @@ from devtools.sshd import Sshd
 
 
 class Platform:
+    address = "127.0.0.1"  # where nodes find the control plane
+
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.logs = self.folder / "logs"
@@ -31,7 +33,7 @@ class Platform:
         for server in (self.postgres, self.redis, self.sshd):
             server.log = self.logs / server.log.name
         self.control = None
-        self.node = Node(self, "demo-node")
+        self.node = self.make_nodes()
         self.port = self.url = None
         self.owner, self.owner_name = "owner", "Olga Owner"
         self.secrets = self.folder / "secrets"
@@ -43,6 +45,14 @@ class Platform:
         self.api = None
         self.resources = {}  # name to id
         self.cluster_id = self.organization_id = self.assignment_id = None
+
+    def make_nodes(self):
+        """Those of this platform; returns the one of the owner's path."""
+        return Node(self, "demo-node")
+
+    @property
+    def nodes(self):
+        return [self.node]
 
     # Starting.
 
@@ -60,7 +70,7 @@ class Platform:
             self.redis.start()
             step.detail = self.redis.url
         with steps.step("sshd, the target") as step:
-            self.sshd.start()
+            self.start_target()
             step.detail = f"127.0.0.1:{self.sshd.port}, user {self.target_user}"
         with steps.step("Version Storage: key ceremony"):
             self.init_storage()
@@ -136,13 +146,13 @@ class Platform:
         home = self.folder / "control-plane"
         home.mkdir(exist_ok=True)
         home.chmod(0o700)
-        self.port = free_port()
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.port = free_port(self.address)
+        self.url = f"https://{self.address}:{self.port}"
         admin = self.postgres.create_database("rap")
         app_password = secrets.token_urlsafe(18)
         app = (f"host=127.0.0.1 port={self.postgres.port} user=rap_app password={app_password} dbname=rap")
         config = {
-            "listen": f"127.0.0.1:{self.port}", "public_url": self.url, "data_dir": str(home / "data"),
+            "listen": f"{self.address}:{self.port}", "public_url": self.url, "data_dir": str(home / "data"),
             "metrics": {"listen": "127.0.0.1:0"},
             "version_storage": str(self.storage),
             "postgres": {"admin_url": admin, "url": app}, "redis": {"url": self.redis.url}}
@@ -165,6 +175,9 @@ class Platform:
             return False
 
     # The target.
+
+    def start_target(self):
+        self.sshd.start()
 
     @property
     def target_user(self):
@@ -202,10 +215,18 @@ class Platform:
         if self.control and not self.control.alive():
             self.start_control()
             again.append("the control plane")
-        if self.node.process and not self.node.process.alive():
-            self.node.start()
-            again.append(f"the agent (now pid {self.node.process.pid})")
+        for node in self.nodes:
+            if node.process and not node.process.alive():
+                node.start()
+                again.append(f"the agent{self.which(node)} (now pid {node.process.pid})")
         return again
+
+    def hosts_text(self):
+        """What a person needs to know of other hosts."""
+        return ""
+
+    def which(self, node):
+        return f" of {node.name}" if len(self.nodes) > 1 else ""
 
     def ensure_running(self):
         self.restart_ended()
@@ -223,7 +244,8 @@ class Platform:
         (self.folder / "env").write_text("\n".join(lines) + "\n")
 
     def stop(self):
-        self.node.stop()
+        for node in self.nodes:
+            node.stop()
         if self.control:
             self.control.stop()
         for server in (self.sshd, self.redis, self.postgres):

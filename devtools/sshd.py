@@ -13,6 +13,7 @@ import shlex
 import socket
 import subprocess
 
+from devtools.namespaces import HERE
 from devtools.process import Failed, Process, descendants_of, free_port
 
 DEMO_UID = 61234  # outside Debian's ranges for people and services
@@ -20,8 +21,10 @@ HOME_PARENTS = ("/srv", "/mnt", "/media")  # empty in Debian; one is covered by 
 
 
 class Sshd:
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
+    """`host`: where it runs, always on 127.0.0.1."""
+
+    def __init__(self, folder, host=HERE):
+        self.folder, self.host = pathlib.Path(folder), host
         self.log = self.folder / "sshd.log"
         self.port = None
         self.process = None
@@ -76,6 +79,13 @@ AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
 """)
 
+    def twin(self, host):
+        """The same server, keys and port on another host."""
+        self.init()
+        other = Sshd(self.folder, host)
+        other.port, other.log = self.port, self.log
+        return other
+
     def start(self):
         self.init()
         command = ["/usr/sbin/sshd", "-D", "-e", "-f", self.folder / "sshd_config"]
@@ -85,7 +95,7 @@ Subsystem sftp internal-sftp
             else:
                 command = ["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-ec",
                            self._namespace_script() + "exec " + shlex.join(str(c) for c in command)]
-        self.process = Process("sshd", command, self.log)
+        self.process = Process("sshd", self.host.prefix + command, self.log)
         self.process.wait_ready(self._answers, "answers")
         return self
 
@@ -119,7 +129,7 @@ Subsystem sftp internal-sftp
 
     def _answers(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
+            with self.host.call(lambda: socket.create_connection(("127.0.0.1", self.port), 1)) as s:
                 return s.recv(4) == b"SSH-"
         except OSError:
             return False

@@ -16,7 +16,16 @@ PRODUCT, VERSION = "plugin.rap.ssh", "0.1.0"
 
 def owner_path(steps, platform):
     """From an empty control plane to a node that serves sessions to `demo-ssh`."""
-    api, node = platform.api, platform.node
+    found(steps, platform)
+    enroll(steps, platform)
+    publish_ssh(steps, platform)
+    assign_ssh(steps, platform)
+    resource(steps, platform)
+    first_session(steps, platform)
+
+
+def found(steps, platform):
+    api = platform.api
     with steps.step("owner logs in") as step:
         platform.rapctl("login", "--server", platform.url, "--ca", platform.ca_file, "--login", platform.owner,
                         "--password-file", platform.password_file)
@@ -40,11 +49,19 @@ def owner_path(steps, platform):
                         organization["id"])
         step.detail = organization["id"]
 
+
+def make_token(platform, node, *roles):
+    made = platform.rapctl_json("join-token", "create", "--ttl", 600, "--max-uses", 1,
+                                *(word for role in roles for word in ("--role", role)))
+    platform.write_secret(node.token_file, made["token"])
+    if not re.fullmatch(r"rapjoin1\.[\w-]+\.[\w-]+\.[\w-]+", made["token"]):
+        raise Failed("the join token does not look like one")
+
+
+def enroll(steps, platform):
+    node = platform.node
     with steps.step("join token") as step:
-        made = platform.rapctl_json("join-token", "create", "--ttl", 600, "--max-uses", 1, "--role", "ssh-worker")
-        platform.write_secret(node.token_file, made["token"])
-        if not re.fullmatch(r"rapjoin1\.[\w-]+\.[\w-]+\.[\w-]+", made["token"]):
-            raise Failed("the join token does not look like one")
+        make_token(platform, node, "ssh-worker")
         step.detail = "one use, ten minutes"
 
     with steps.step("agent asks to enroll") as step:
@@ -60,10 +77,19 @@ def owner_path(steps, platform):
         node.start()
         step.detail = f"certificate until {node.wait_online()['certificate_not_after']}"
 
-    with steps.step("publish the ssh plugin, signed") as step:
-        release = platform.publish(PRODUCT, VERSION, platform.plugins / "ssh.so", sequence=1)
-        step.detail = f"{PRODUCT} {VERSION}, {release['length']} bytes, sha256 {release['sha256'][:16]}.."
 
+def publish(steps, platform, what, product, version, library):
+    with steps.step(f"publish the {what} plugin, signed") as step:
+        release = platform.publish(product, version, platform.plugins / library, sequence=1)
+        step.detail = f"{product} {version}, {release['length']} bytes, sha256 {release['sha256'][:16]}.."
+
+
+def publish_ssh(steps, platform):
+    publish(steps, platform, "ssh", PRODUCT, VERSION, "ssh.so")
+
+
+def assign_ssh(steps, platform):
+    node = platform.node
     with steps.step("assign role ssh-worker") as step:
         assignment = platform.rapctl_json("role", "assign", "ssh-worker", "--node", node.id, "--organization",
                                           platform.organization_id)
@@ -74,10 +100,14 @@ def owner_path(steps, platform):
         workload = node.wait_workload(platform.assignment_id, RUNNING)
         step.detail = f"version {workload.get('version')}, {workload.get('detail') or 'running'}"
 
+
+def resource(steps, platform):
     with steps.step("resource demo-ssh with its secret") as step:
         platform.make_resources()
         step.detail = f"127.0.0.1:{platform.sshd.port}, user {platform.target_user}"
 
+
+def first_session(steps, platform):
     with steps.step("a session is opened to the sshd") as step:
         with open_session(platform) as terminal:
             pid = shell_pid(terminal)
@@ -117,6 +147,12 @@ def only_session(platform):
     if len(live) != 1:
         raise Failed(f"expected one live session, there are {len(live)}: {live}")
     return live[0]
+
+
+def serving(platform, session_id):
+    """The node that a session runs on."""
+    where = platform.api.get(f"/v1/sessions/{session_id}")["node_id"]
+    return next(n for n in platform.nodes if n.id == where)
 
 
 def state_of(platform, session_id):
@@ -200,12 +236,13 @@ def session_path(steps, platform):
         viewer.close()
 
     with steps.step("kill -9 of the agent: the session goes on") as step:
-        old = platform.node.pid
-        platform.node.process.kill9()
+        node = serving(platform, session_id)
+        old = node.pid
+        node.process.kill9()
         same_shell(third, pid)
-        platform.node.start()
+        node.start()
         same_shell(third, pid)
-        step.detail = f"agent {old} killed, {platform.node.pid} took over"
+        step.detail = f"agent {old} killed, {node.pid} took over"
 
     with steps.step("kill -9 of rapctl: detached, and attached again"):
         third.kill9()

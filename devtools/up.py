@@ -1,9 +1,10 @@
-"""`./dev up`, `./dev up --check`, `./dev env`.
+"""`./dev up [--nodes 5] [--check]`, `./dev env`.
 
 One folder each under .rap/ (`up`, `check`), made fresh on every start and locked while its owner runs. What a
 killed owner left running is ended by pid and start time: at once by its guard, and else before anything new starts.
 """
 
+import argparse
 import fcntl
 import os
 import pathlib
@@ -14,16 +15,18 @@ import time
 
 from devtools import process
 from devtools.build import ROOT, build
+from devtools.fleet import Fleet
 from devtools.platform import Platform
 from devtools.process import Failed, Guard, Ledger
 from devtools.steps import Steps
-from devtools import story
+from devtools import fleet_story, story
 
 RAP = ROOT / ".rap"
 # What runs, without the tests: a first `up` should not wait for them.
 PRODUCT = ("rap-control-plane", "rap-node-agent", "rap-mesh-listener", "rap-worker", "rap-sign", "rap-plugin-check",
            "rapctl", "plugins/ssh.so")
 WATCH_S = 0.5
+KINDS = {1: Platform, 5: Fleet}
 
 
 class Busy(Exception):
@@ -82,10 +85,11 @@ def walk(steps, platform, check):
     platform.start(steps)
     platform.write_env()
     steps.heading("The owner's path")
-    story.owner_path(steps, platform)
+    paths = fleet_story if isinstance(platform, Fleet) else story
+    paths.owner_path(steps, platform)
     if check:
         steps.heading("A session")
-        story.session_path(steps, platform)
+        paths.session_path(steps, platform)
 
 
 WHAT_NOW = """
@@ -104,21 +108,21 @@ Ctrl-C stops everything.
 
 
 def stay(steps, platform):
-    steps.say(WHAT_NOW.format(logs=platform.logs.relative_to(ROOT), agent=platform.node.pid))
+    steps.say(WHAT_NOW.format(logs=platform.logs.relative_to(ROOT), agent=platform.node.pid) + platform.hosts_text())
     while True:
         time.sleep(WATCH_S)
         for name in platform.restart_ended():
             steps.say(f"{name} ended and was started again")
 
 
-def up(check):
+def up(check, kind):
     place, steps = Place("check" if check else "up"), Steps(sys.stderr if check else sys.stdout)
     process.exit_on_signals()
     process.become_subreaper()
     ended = place.take()
     if ended:
         steps.say(f"ended what an earlier run left behind: {', '.join(sorted(set(ended)))}")
-    platform = Platform(place.folder)
+    platform = kind(place.folder)
     ok, status = False, 1
     try:
         walk(steps, platform, check)
@@ -172,8 +176,12 @@ def main(arguments):
         return env()
     if arguments == ["--clean-check"]:
         return clean_check()
+    options = argparse.ArgumentParser(prog="dev up", allow_abbrev=False, description="A whole platform on this host.")
+    options.add_argument("--check", action="store_true", help="walk the whole story without a person; JSON at the end")
+    options.add_argument("--nodes", type=int, choices=KINDS, default=1, help="agents, each a host of its own when 5")
+    chosen = options.parse_args(arguments)
     try:
-        return up(check="--check" in arguments)
+        return up(chosen.check, KINDS[chosen.nodes])
     except Busy as e:
         print(f"dev up: {e}", file=sys.stderr)
         return 1

@@ -78,6 +78,7 @@ constexpr WorkerKind kWorkerKinds[] = {
     {"can_run_ssh_worker", "libssh.so.4"},
     {"can_run_rdp_worker", "libfreerdp2.so.2"},
     {"can_run_vnc_worker", "libvncclient.so.1"},
+    {"can_route_mesh", ""},   // a plugin with the network, in the same worker
     {"can_run_plugins", ""},  // roles that only a release declares
 };
 

@@ -113,6 +113,7 @@ TEST(Capabilities, FollowWhatIsInstalled) {
   std::filesystem::permissions(dir.write("rap-worker", ""), std::filesystem::perms::owner_all);
   EXPECT_FALSE(has(probe_host(input).capabilities, "can_run_ssh_worker"));
   EXPECT_TRUE(has(probe_host(input).capabilities, "can_run_plugins"));
+  EXPECT_TRUE(has(probe_host(input).capabilities, "can_route_mesh"));
   dir.write("libssh.so.4", "");
   const HostAbilities abilities = probe_host(input);
   EXPECT_TRUE(has(abilities.capabilities, "can_run_ssh_worker"));
