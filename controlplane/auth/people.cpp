@@ -191,9 +191,7 @@ net::Task<Reply> login(const Call& call) {
 
 Reply logout(const Call& call, Tx& tx) {
   tx.query(kRevokeToken, {call.person.token_hash, call.now});
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 Reply whoami(const Call& call, Tx&) {
@@ -283,16 +281,15 @@ void authenticate_person(Call& call, Tx& tx) {
 }
 
 void add_auth_routes(std::vector<Route>& routes) {
-  Route login_route{"POST",
-                    "/v1/auth/login",
-                    Who::anyone,
-                    "Log in; answers a token for 12 hours",
-                    {{200, "Login"}, 401, 429},
-                    TaskHandler(login),
-                    {text_field("login", 1, 100), lines_field("password", 1, kPasswordMax),
-                     optional_text("totp", 10)}};
-  login_route.body_max = kStrangerBodyMax;
-  routes.push_back(std::move(login_route));
+  routes.push_back(Route{"POST",
+                         "/v1/auth/login",
+                         Who::anyone,
+                         "Log in; answers a token for 12 hours",
+                         {{200, "Login"}, 401, 429},
+                         TaskHandler(login),
+                         {text_field("login", 1, 100), lines_field("password", 1, kPasswordMax),
+                          optional_text("totp", 10)}}
+                       .from_strangers());
   routes.push_back({"POST", "/v1/auth/logout", Who::person, "End this session", {204}, logout});
   routes.push_back({"GET",
                     "/v1/auth/whoami",

@@ -60,9 +60,7 @@ Reply revoke_one(const Call& call, Tx& tx) {
   detail["token_id"] = id.str();
   audit(tx, Actor::of(call.person), "", {"user.token_revoked", rows[0].text("user_id")}, detail,
         call.now);
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 Reply revoke_of(const Call& call, Tx& tx) {

@@ -103,16 +103,16 @@ void add_cluster_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/clusters",
-             Who::owner,
-             "Create a cluster with its own authority and keys",
-             {{201, "Cluster"}, 409},
-             create,
-             {text_field("name"), {"slug", FieldType::slug}, optional_text("region", 60)}};
-  make.creates = true;
-  make.changes_trust = true;
-  routes.push_back(std::move(make));
+  routes.push_back(
+      Route{"POST",
+            "/v1/clusters",
+            Who::owner,
+            "Create a cluster with its own authority and keys",
+            {{201, "Cluster"}, 409},
+            create,
+            {text_field("name"), {"slug", FieldType::slug}, optional_text("region", 60)}}
+          .creating()
+          .changing_trust());
   routes.push_back(
       {"GET", "/v1/clusters/{id}", Who::owner, "One cluster", {{200, "Cluster"}, 404}, get});
   routes.push_back({"PATCH",

@@ -130,15 +130,14 @@ void add_director_root_routes(std::vector<Route>& routes) {
                     "The first root of the cluster's director",
                     {{200, "DirectorRoot"}, 404, 409},
                     get});
-  Route add{"POST",
-            "/v1/clusters/{id}/director-root/signatures",
-            Who::owner,
-            "Add signatures of the release repository's role trust",
-            {{200, "DirectorRoot"}, 404, 409, 422},
-            add_signatures,
-            {{"document", FieldType::object}}};
-  add.changes_trust = true;
-  routes.push_back(std::move(add));
+  routes.push_back(Route{"POST",
+                         "/v1/clusters/{id}/director-root/signatures",
+                         Who::owner,
+                         "Add signatures of the release repository's role trust",
+                         {{200, "DirectorRoot"}, 404, 409, 422},
+                         add_signatures,
+                         {{"document", FieldType::object}}}
+                       .changing_trust());
 }
 
 }  // namespace rap::cp

@@ -120,9 +120,7 @@ Reply remove(const Call& call, Tx& tx) {
   tx.query(kDelete, {id});
   audit(tx, Actor::of(call.person), rows[0].text("cluster_id"), {"node_group.removed", id.str()},
         {}, call.now);
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 }  // namespace
@@ -136,15 +134,14 @@ void add_node_group_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/clusters/{id}/node-groups",
-             Who::owner,
-             "Create a node group",
-             {{201, "NodeGroup"}, 404, 409},
-             create,
-             {text_field("name"), optional_text("parent_id", 40)}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/clusters/{id}/node-groups",
+                         Who::owner,
+                         "Create a node group",
+                         {{201, "NodeGroup"}, 404, 409},
+                         create,
+                         {text_field("name"), optional_text("parent_id", 40)}}
+                       .creating());
   routes.push_back(
       {"PATCH",
        "/v1/node-groups/{id}",

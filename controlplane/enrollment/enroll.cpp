@@ -279,31 +279,30 @@ Reply rotate(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_enroll_routes(std::vector<Route>& routes) {
-  Route join{"POST",
-             "/v1/enroll",
-             Who::anyone,
-             "Ask to join a cluster with a join token; ask again for the decision",
-             {{200, "EnrollmentApproved"}, {202, "EnrollmentPending"}, 401, 403, 409, 422},
-             enroll,
-             {text_field("token", 1, 200),
-              lines_field("csr_pem", 1, 16 * 1024),
-              text_field("node_name", 1, kNodeNameMax),
-              {"facts", FieldType::object, Need::optional},
-              {"capabilities", FieldType::items, Need::optional, 0, 64},
-              {"requested_roles", FieldType::texts, Need::optional, 0, 32},
-              optional_text("agent_version", 60)}};
-  join.changes_trust = true;
-  join.body_max = kStrangerBodyMax;
-  routes.push_back(std::move(join));
-  Route renew{"POST",
-              "/v1/node/certificate",
-              Who::node,
-              "Replace the node's certificate",
-              {{200, "NodeCertificate"}, 409, 422},
-              rotate,
-              {lines_field("csr_pem", 1, 16 * 1024)}};
-  renew.changes_trust = true;
-  routes.push_back(std::move(renew));
+  routes.push_back(
+      Route{"POST",
+            "/v1/enroll",
+            Who::anyone,
+            "Ask to join a cluster with a join token; ask again for the decision",
+            {{200, "EnrollmentApproved"}, {202, "EnrollmentPending"}, 401, 403, 409, 422},
+            enroll,
+            {text_field("token", 1, 200),
+             lines_field("csr_pem", 1, 16 * 1024),
+             text_field("node_name", 1, kNodeNameMax),
+             {"facts", FieldType::object, Need::optional},
+             {"capabilities", FieldType::items, Need::optional, 0, 64},
+             {"requested_roles", FieldType::texts, Need::optional, 0, 32},
+             optional_text("agent_version", 60)}}
+          .changing_trust()
+          .from_strangers());
+  routes.push_back(Route{"POST",
+                         "/v1/node/certificate",
+                         Who::node,
+                         "Replace the node's certificate",
+                         {{200, "NodeCertificate"}, 409, 422},
+                         rotate,
+                         {lines_field("csr_pem", 1, 16 * 1024)}}
+                       .changing_trust());
 }
 
 }  // namespace rap::cp

@@ -190,16 +190,15 @@ void add_join_request_routes(std::vector<Route>& routes) {
                     "One join request",
                     {{200, "JoinRequest"}, 404},
                     get});
-  Route yes{
+  routes.push_back(Route{
       "POST",
       "/v1/join-requests/{id}/approve",
       Who::owner,
       "Make the machine a node, or renew the node",
       {{200, "JoinRequest"}, 404, 409},
       approve,
-      {text_field("node_name", 1, kNodeNameMax, Need::optional), optional_text("group_id", 40)}};
-  yes.changes_trust = true;
-  routes.push_back(std::move(yes));
+      {text_field("node_name", 1, kNodeNameMax, Need::optional), optional_text("group_id", 40)}}
+                       .changing_trust());
   routes.push_back({"POST",
                     "/v1/join-requests/{id}/reject",
                     Who::owner,

@@ -113,18 +113,17 @@ void add_join_token_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/clusters/{id}/join-tokens",
-             Who::owner,
-             "Create a join token; the answer shows it once",
-             {{201, "JoinToken"}, 404},
-             create,
-             {{"ttl_s", FieldType::integer, Need::required, 1, kLifeMaxS},
-              {"max_uses", FieldType::integer, Need::optional, 1, kUsesMax},
-              {"scope", FieldType::object, Need::optional}}};
-  make.creates = true;
-  make.changes_trust = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/clusters/{id}/join-tokens",
+                         Who::owner,
+                         "Create a join token; the answer shows it once",
+                         {{201, "JoinToken"}, 404},
+                         create,
+                         {{"ttl_s", FieldType::integer, Need::required, 1, kLifeMaxS},
+                          {"max_uses", FieldType::integer, Need::optional, 1, kUsesMax},
+                          {"scope", FieldType::object, Need::optional}}}
+                       .creating()
+                       .changing_trust());
   Route end{"POST",
             "/v1/join-tokens/{id}/revoke",
             Who::owner,

@@ -73,6 +73,12 @@ Reply json_reply(unsigned status, const boost::json::object& body) {
   reply.body = boost::json::serialize(body);
   return reply;
 }
+Reply no_content() {
+  Reply reply;
+  reply.status = 204;
+  return reply;
+}
+
 Reply entity_reply(unsigned status, const boost::json::object& body, std::int64_t revision) {
   Reply reply = json_reply(status, body);
   reply.etag = fmt::format("\"{}\"", revision);

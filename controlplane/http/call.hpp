@@ -113,6 +113,8 @@ struct Reply {
 
 Reply json_reply(unsigned status, const boost::json::object& body);
 Reply entity_reply(unsigned status, const boost::json::object& body, std::int64_t revision);
+// 204: done, and nothing to say.
+Reply no_content();
 
 // ETags are revisions. Refuses with 428 without If-Match and 412 when it names another.
 void require_match(const Call& call, std::int64_t revision);

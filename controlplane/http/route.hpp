@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -48,6 +49,20 @@ struct Route {
   std::size_t body_max = kBodyMax;
   bool creates = false;        // accepts Idempotency-Key
   bool changes_trust = false;  // refused while the authority is not healthy
+
+  // The same, where the table is written: Route{..}.creating().
+  Route creating() && {
+    creates = true;
+    return std::move(*this);
+  }
+  Route changing_trust() && {
+    changes_trust = true;
+    return std::move(*this);
+  }
+  Route from_strangers() && {
+    body_max = kStrangerBodyMax;
+    return std::move(*this);
+  }
 };
 
 // Every answer that `route` may give, those of its kind included; sorted by status.

@@ -320,15 +320,15 @@ void add_mesh_certificate_routes(std::vector<Route>& routes) {
   Field mesh = lines_field("mesh_csr_pem", 1, kCsrMax);
   Field entry = lines_field("entry_csr_pem", 1, kCsrMax);
   mesh.need = entry.need = Need::optional;
-  Route route{"POST",
-              "/v1/node/certificates",
-              Who::node,
-              "Certificates of a day for the keys of the node's mesh process",
-              {{200, "MeshCertificates"}, 429},
-              certificates,
-              {mesh, entry, {"services", FieldType::objects, Need::optional, 0, kServicesMax}}};
-  route.changes_trust = true;
-  routes.push_back(std::move(route));
+  routes.push_back(
+      Route{"POST",
+            "/v1/node/certificates",
+            Who::node,
+            "Certificates of a day for the keys of the node's mesh process",
+            {{200, "MeshCertificates"}, 429},
+            certificates,
+            {mesh, entry, {"services", FieldType::objects, Need::optional, 0, kServicesMax}}}
+          .changing_trust());
 }
 
 }  // namespace rap::cp

@@ -150,20 +150,20 @@ void add_mesh_node_routes(std::vector<Route>& routes) {
                     "A node in the mesh: intents, keys, and what other nodes are told of it",
                     {{200, "MeshNode"}, 404},
                     get});
-  Route patch{"PATCH",
-              "/v1/nodes/{id}/mesh",
-              Who::owner,
-              "Set intents of a node: avoid it, drain it, trust it less, say where it is",
-              {{200, "MeshNode"}, 404, 412, 428},
-              change,
-              {optional_text("region", 64),
-               optional_text("trust", 20),
-               {"avoid", FieldType::integer, Need::optional, 0, 1000},
-               {"draining", FieldType::boolean, Need::optional},
-               {"thin", FieldType::boolean, Need::optional},
-               {"bootstrap", FieldType::boolean, Need::optional}}};
-  patch.changes_trust = true;
-  routes.push_back(std::move(patch));
+  routes.push_back(
+      Route{"PATCH",
+            "/v1/nodes/{id}/mesh",
+            Who::owner,
+            "Set intents of a node: avoid it, drain it, trust it less, say where it is",
+            {{200, "MeshNode"}, 404, 412, 428},
+            change,
+            {optional_text("region", 64),
+             optional_text("trust", 20),
+             {"avoid", FieldType::integer, Need::optional, 0, 1000},
+             {"draining", FieldType::boolean, Need::optional},
+             {"thin", FieldType::boolean, Need::optional},
+             {"bootstrap", FieldType::boolean, Need::optional}}}
+          .changing_trust());
 }
 
 }  // namespace rap::cp

@@ -126,9 +126,7 @@ Reply remove(const Call& call, Tx& tx) {
   mesh_changed(tx, place.cluster, Urgency::now, call.now);
   audit(tx, Actor::of(call.person), place.cluster.str(),
         {"mesh.organization_removed", place.organization.str()}, {}, call.now);
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 }  // namespace
@@ -145,7 +143,7 @@ void add_mesh_organization_routes(std::vector<Route>& routes) {
                     {"limit", "cursor"}});
   routes.push_back(
       {"GET", kOne, Who::owner, "Rules and limits of one", {{200, "MeshOrganization"}, 404}, get});
-  Route put{
+  routes.push_back(Route{
       "PUT",
       kOne,
       Who::owner,
@@ -157,9 +155,8 @@ void add_mesh_organization_routes(std::vector<Route>& routes) {
        {"relays_max", FieldType::integer, Need::optional, 0, routing::kRelaysMax},
        {"own_relays_only", FieldType::boolean, Need::optional},
        {"streams_max", FieldType::integer, Need::optional, 0, routing::kOrganizationStreamsMax},
-       {"kbytes_per_s", FieldType::integer, Need::optional, 0, routing::kOrganizationKbytesMax}}};
-  put.changes_trust = true;
-  routes.push_back(std::move(put));
+       {"kbytes_per_s", FieldType::integer, Need::optional, 0, routing::kOrganizationKbytesMax}}}
+                       .changing_trust());
   routes.push_back({"DELETE", kOne, Who::owner, "Let the defaults hold again", {204, 404}, remove});
 }
 

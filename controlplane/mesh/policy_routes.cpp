@@ -76,15 +76,15 @@ void add_mesh_policy_routes(std::vector<Route>& routes) {
                     "How the cluster's mesh chooses: what was set, and with every default",
                     {{200, "MeshPolicy"}, 404},
                     get});
-  Route put{"PUT",
+  routes.push_back(
+      Route{"PUT",
             "/v1/clusters/{id}/mesh-policy",
             Who::owner,
             "Set the mesh policy as a whole; members that are absent have their defaults",
             {{200, "MeshPolicy"}, 404, 412, 428},
             set,
-            {{"policy", FieldType::object}}};
-  put.changes_trust = true;
-  routes.push_back(std::move(put));
+            {{"policy", FieldType::object}}}
+          .changing_trust());
 }
 
 }  // namespace rap::cp

@@ -214,9 +214,7 @@ Reply remove(const Call& call, Tx& tx) {
   tx.query(kDelete, {id});
   mesh_changed(tx, require(ClusterId::parse(cluster)), Urgency::now, call.now);
   audit(tx, Actor::of(call.person), cluster, {"mesh.pool_removed", id}, {}, call.now);
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 // Nothing but a name and whether it can be used: not how many stand behind it.
@@ -254,15 +252,14 @@ void add_egress_pool_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/clusters/{id}/egress-pools",
-             Who::owner,
-             "Create an egress pool",
-             {{201, "EgressPool"}, 404, 409},
-             create,
-             fields(Need::required)};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/clusters/{id}/egress-pools",
+                         Who::owner,
+                         "Create an egress pool",
+                         {{201, "EgressPool"}, 404, 409},
+                         create,
+                         fields(Need::required)}
+                       .creating());
   routes.push_back({"GET",
                     "/v1/egress-pools/{id}",
                     Who::owner,

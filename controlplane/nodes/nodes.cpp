@@ -212,10 +212,13 @@ void add_node_routes(std::vector<Route>& routes) {
                 with("disabled", "node.disabled"),
                 {optional_text("reason", 500)}};
   routes.push_back(std::move(disable));
-  Route enable{"POST",         "/v1/nodes/{id}/enable",   Who::owner,
-               "Undo disable", {{200, "Node"}, 404, 409}, with("active", "node.enabled")};
-  enable.changes_trust = true;
-  routes.push_back(std::move(enable));
+  routes.push_back(Route{"POST",
+                         "/v1/nodes/{id}/enable",
+                         Who::owner,
+                         "Undo disable",
+                         {{200, "Node"}, 404, 409},
+                         with("active", "node.enabled")}
+                       .changing_trust());
 }
 
 }  // namespace rap::cp

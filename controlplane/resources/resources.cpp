@@ -247,9 +247,7 @@ Reply remove(const Call& call, Tx& tx) {
   audit_change(call, tx, row, "resource.removed");
   end_sessions(call, tx, {.organization = organization.str(), .resource = row.text("id")},
                "the resource was removed");
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 }  // namespace
@@ -263,20 +261,19 @@ void add_resource_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/organizations/{id}/resources",
-             Who::person,
-             "Create a resource",
-             {{201, "Resource"}, 403, 404, 409},
-             create,
-             {text_field("name", 1, 100),
-              text_field("protocol", 1, 30),
-              text_field("cluster_id", 1, 40, Need::optional),
-              {"target", FieldType::object},
-              optional_text("secret_ref", 40),
-              {"options", FieldType::object, Need::optional}}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/organizations/{id}/resources",
+                         Who::person,
+                         "Create a resource",
+                         {{201, "Resource"}, 403, 404, 409},
+                         create,
+                         {text_field("name", 1, 100),
+                          text_field("protocol", 1, 30),
+                          text_field("cluster_id", 1, 40, Need::optional),
+                          {"target", FieldType::object},
+                          optional_text("secret_ref", 40),
+                          {"options", FieldType::object, Need::optional}}}
+                       .creating());
   routes.push_back(
       {"GET", "/v1/resources/{id}", Who::person, "One resource", {{200, "Resource"}, 404}, get});
   routes.push_back({"PATCH",

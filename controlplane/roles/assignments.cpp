@@ -157,9 +157,7 @@ Reply remove(const Call& call, Tx& tx) {
         {"role.removed", id.str(), row.text_or_none("organization_id").value_or("")}, detail,
         call.now);
   end_sessions(call, tx, {.assignment = id.str()}, "the role was taken from the node");
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 }  // namespace
@@ -173,19 +171,18 @@ void add_role_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/clusters/{id}/role-assignments",
-             Who::owner,
-             "Let a node do something; policy: product, version, channel, config",
-             {{201, "RoleAssignment"}, 403, 404, 409, 422},
-             create,
-             {text_field("node_id", 1, 40),
-              text_field("role", 1, 40),
-              optional_text("organization_id", 40),
-              {"policy", FieldType::object, Need::optional}}};
-  make.creates = true;
-  make.changes_trust = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/clusters/{id}/role-assignments",
+                         Who::owner,
+                         "Let a node do something; policy: product, version, channel, config",
+                         {{201, "RoleAssignment"}, 403, 404, 409, 422},
+                         create,
+                         {text_field("node_id", 1, 40),
+                          text_field("role", 1, 40),
+                          optional_text("organization_id", 40),
+                          {"policy", FieldType::object, Need::optional}}}
+                       .creating()
+                       .changing_trust());
   Route end{"DELETE",   "/v1/role-assignments/{id}",
             Who::owner, "Take a role from a node",
             {204, 404}, remove};

@@ -115,9 +115,7 @@ Reply remove(const Call& call, Tx& tx) {
   detail["name"] = rows[0].text("name");
   audit(tx, Actor::of(call.person), "", {"secret.removed", id.str(), organization.str()}, detail,
         call.now);
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 Reply resolve(const Call& call, Tx& tx) {
@@ -155,15 +153,14 @@ void add_secret_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/organizations/{id}/secrets",
-             Who::person,
-             "Store a secret; its value is never shown again",
-             {{201, "Secret"}, 403, 404, 409},
-             create,
-             {text_field("name", 1, 100), lines_field("value", 1, kValueMax)}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/organizations/{id}/secrets",
+                         Who::person,
+                         "Store a secret; its value is never shown again",
+                         {{201, "Secret"}, 403, 404, 409},
+                         create,
+                         {text_field("name", 1, 100), lines_field("value", 1, kValueMax)}}
+                       .creating());
   routes.push_back({"DELETE",
                     "/v1/secrets/{id}",
                     Who::person,

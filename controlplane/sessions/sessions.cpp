@@ -262,17 +262,17 @@ Reply terminate(const Call& call, Tx& tx) {
 }  // namespace
 
 void add_session_routes(std::vector<Route>& routes) {
-  Route make{"POST",
-             "/v1/sessions",
-             Who::person,
-             "Open a session: where to connect, and a lease for 30 seconds",
-             {{201, "SessionAccess"}, 403, 404, 409},
-             create,
-             {optional_text("resource_id", 40), optional_text("resource", 100),
-              optional_text("organization_id", 40), text_field("client_certificate_sha256", 43, 64),
-              optional_text("mode", 10)}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(
+      Route{"POST",
+            "/v1/sessions",
+            Who::person,
+            "Open a session: where to connect, and a lease for 30 seconds",
+            {{201, "SessionAccess"}, 403, 404, 409},
+            create,
+            {optional_text("resource_id", 40), optional_text("resource", 100),
+             optional_text("organization_id", 40), text_field("client_certificate_sha256", 43, 64),
+             optional_text("mode", 10)}}
+          .creating());
   routes.push_back({"GET",
                     "/v1/sessions",
                     Who::person,

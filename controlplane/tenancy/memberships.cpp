@@ -163,9 +163,7 @@ Reply remove(const Call& call, Tx& tx) {
         {"membership.removed", rows[0].text("id"), organization.str()}, detail, call.now);
   end_sessions(call, tx, {.organization = organization.str(), .user = user.str()},
                "who opened it is no longer a member");
-  Reply reply;
-  reply.status = 204;
-  return reply;
+  return no_content();
 }
 
 }  // namespace
@@ -179,16 +177,16 @@ void add_membership_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/organizations/{id}/memberships",
-             Who::person,
-             "Add a person by id or exact login, or change what they are",
-             {{200, "Membership"}, {201, "Membership"}, 403, 404, 429},
-             TaskHandler(add_person),
-             {text_field("user_id", 1, 40, Need::optional),
-              text_field("login", 1, 100, Need::optional), text_field("role", 1, 10)}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{
+      "POST",
+      "/v1/organizations/{id}/memberships",
+      Who::person,
+      "Add a person by id or exact login, or change what they are",
+      {{200, "Membership"}, {201, "Membership"}, 403, 404, 429},
+      TaskHandler(add_person),
+      {text_field("user_id", 1, 40, Need::optional), text_field("login", 1, 100, Need::optional),
+       text_field("role", 1,
+                  10)}}.creating());
   routes.push_back(
       {"DELETE", "/v1/memberships/{id}", Who::person, "Remove a person", {204, 403, 404}, remove});
 }

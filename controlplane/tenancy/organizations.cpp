@@ -75,15 +75,14 @@ void add_organization_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/organizations",
-             Who::owner,
-             "Create an organization; who creates it is its first admin",
-             {{201, "Organization"}, 409},
-             create,
-             {text_field("name"), {"slug", FieldType::slug}}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/organizations",
+                         Who::owner,
+                         "Create an organization; who creates it is its first admin",
+                         {{201, "Organization"}, 409},
+                         create,
+                         {text_field("name"), {"slug", FieldType::slug}}}
+                       .creating());
   routes.push_back({"GET",
                     "/v1/organizations/{id}",
                     Who::person,

@@ -73,16 +73,15 @@ void add_user_routes(std::vector<Route>& routes) {
                     list,
                     {},
                     {"limit", "cursor"}});
-  Route make{"POST",
-             "/v1/users",
-             Who::owner,
-             "Create a person",
-             {{201, "User"}, 409},
-             TaskHandler(create),
-             {text_field("login", 1, 100), text_field("display_name"),
-              lines_field("password", kPasswordMin, kPasswordMax)}};
-  make.creates = true;
-  routes.push_back(std::move(make));
+  routes.push_back(Route{"POST",
+                         "/v1/users",
+                         Who::owner,
+                         "Create a person",
+                         {{201, "User"}, 409},
+                         TaskHandler(create),
+                         {text_field("login", 1, 100), text_field("display_name"),
+                          lines_field("password", kPasswordMin, kPasswordMax)}}
+                       .creating());
 }
 
 }  // namespace rap::cp
