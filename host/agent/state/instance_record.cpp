@@ -77,6 +77,12 @@ Result<InstanceRecord> parse_instance_record(std::string_view text) {
                   json_string_or_none(entry, "mode").value_or(""), present && *present});
     }
   }
+  if (auto joined = json_object(object, "joined")) {
+    for (const auto& entry : **joined) {
+      if (!entry.value().is_string()) return fail(Errc::malformed, "joined");
+      out.joined[std::string(entry.key())] = std::string(entry.value().get_string());
+    }
+  }
   if (!is_instance_name(out.name)) return fail(Errc::malformed, "name");
   if (out.nonce.size() != 32) return fail(Errc::malformed, "nonce");
   auto kind = json_string(object, "kind");
@@ -110,6 +116,9 @@ std::string serialize(const InstanceRecord& record) {
                                   {"present", person.present}});
   }
   out["people"] = std::move(people);
+  json::object joined;
+  for (const auto& [adapter, configuration] : record.joined) joined[adapter] = configuration;
+  out["joined"] = std::move(joined);
   return json::serialize(out) + "\n";
 }
 

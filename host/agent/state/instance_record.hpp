@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,10 @@ namespace rap::agent {
 
 enum class InstanceKind { zygote, session, listener };
 std::string_view name(InstanceKind kind);
+
+// Adapters that a workload has beside `adapter`, each with a hash of the configuration that it was
+// added with. One that is being added is here already.
+using JoinedRecords = std::map<std::string, std::string>;
 
 // `<run>/instances/<name>.json`, mode 0600. Written with pid 0 before the start and again with the
 // pid: a crash in between leaves a record whose socket tells whether anybody is there.
@@ -34,6 +39,7 @@ struct InstanceRecord {
   std::string assignment;          // workloads only: the role assignment it runs for
   std::int64_t opened_unix_s = 0;  // sessions only
   AttachedPeople people;           // sessions only
+  JoinedRecords joined;            // workloads only
 
   bool operator==(const InstanceRecord&) const = default;
 };

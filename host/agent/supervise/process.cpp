@@ -214,6 +214,12 @@ Status Process::note_people(AttachedPeople people) {
   return running() ? context_.records.write(record_) : Status();
 }
 
+Status Process::note_joined(JoinedRecords joined) {
+  if (record_.joined == joined) return {};
+  record_.joined = std::move(joined);
+  return running() ? context_.records.write(record_) : Status();
+}
+
 bool Process::connected() const {
   return client_ != nullptr && client_->open();
 }

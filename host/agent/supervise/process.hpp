@@ -60,6 +60,7 @@ class Process {
   const InstanceRecord& record() const { return record_; }
   // Also for the next agent, when it succeeds.
   Status note_people(AttachedPeople people);
+  Status note_joined(JoinedRecords joined);
   bool connected() const;
   bool running() const { return static_cast<bool>(pidfd_) && !exited_.is_set(); }
   // Set when the process has ended; exit_info() then tells how.

@@ -42,6 +42,29 @@ Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
               role.product + " " + version + " has no adapter for the role " + role.role);
 }
 
+// Which roles of the mesh are filled by the process of core-mesh, and why the others are not.
+void join_mesh(std::vector<PlannedRole>& plan) {
+  const PlannedRole* core = nullptr;
+  std::string why = "needs the role core-mesh on this node";
+  for (const PlannedRole& role : plan) {
+    if (role.assignment.role != "core-mesh" || core != nullptr) continue;
+    if (role.spec && role.spec->mesh()) core = &role;
+    if (!role.spec) why = "needs core-mesh, which cannot run: " + role.spec.error().detail;
+  }
+  for (PlannedRole& role : plan) {
+    if (!role.spec || !role.spec->mesh() || &role == core) continue;
+    if (core == nullptr) {
+      role.unmet = why;
+    } else if (role.spec->digest() != core->spec->digest()) {
+      const loader::PluginManifest& runs = core->spec->release.manifest;
+      role.unmet = "needs core-mesh of the same release, which is " + runs.product + " " +
+                   runs.version + " on this node";
+    } else {
+      role.joins = core->assignment.assignment_id;
+    }
+  }
+}
+
 // "runs 1.0.0; 1.1.0 was refused: .." where another version serves than the assigned one.
 std::string refusal_of(const RoleAssignment& role, const Applied& applied) {
   if (!applied.instead.contains(role.assignment_id)) return "";
@@ -69,6 +92,7 @@ std::vector<PlannedRole> plan_roles(const Applied& applied) {
     planned.organizations.assign(organizations.begin(), organizations.end());
     out.push_back(std::move(planned));
   }
+  join_mesh(out);
   return out;
 }
 
@@ -76,8 +100,9 @@ std::set<MeshUse> mesh_uses(const std::vector<PlannedRole>& plan) {
   std::set<MeshUse> out;
   bool mesh = false;
   for (const PlannedRole& role : plan) {
-    if (role.spec && role.spec->asks_for("rap.host.identity/1")) {
-      mesh = true;
+    if (role.spec && role.spec->mesh()) {
+      if (!role.unmet.empty()) continue;
+      mesh = mesh || role.spec->asks_for("rap.host.identity/1");
       if (role.assignment.role == "entry-node") out.insert({MeshPurpose::entry, ""});
       continue;
     }
@@ -150,7 +175,7 @@ void Workloads::apply(AppliedPtr applied) {
   std::set<std::string> wanted;
   std::vector<ZygoteSpec> missing;
   for (const PlannedRole& role : plan) {
-    if (!role.spec) continue;
+    if (!role.starts()) continue;
     for (const std::string& organization : role.organizations) {
       ZygoteSpec spec = with_organization(*role.spec, organization);
       const std::string name = instance_name(spec);
@@ -181,6 +206,7 @@ void Workloads::apply(AppliedPtr applied) {
     zygotes_[zygote->name()] = zygote;
     zygote->start();
   }
+  arrange_joined();
   std::set<std::string> kept;
   for (const RoleAssignment& role : applied_->roles) kept.insert(role.assignment_id);
   for (const auto& [name, zygote] : retired_) kept.insert(zygote->spec().assignment_id);
@@ -191,6 +217,22 @@ void Workloads::apply(AppliedPtr applied) {
     if (zygote->spec().mesh()) hand_documents(*zygote);
   }
   if (changed) retry_failed();
+}
+
+void Workloads::arrange_joined() {
+  for (const PlannedRole& core : plan_) {
+    if (!core.starts() || !core.spec->mesh()) continue;
+    const auto zygote = instance(core, core.organizations.front());
+    if (zygote == nullptr) continue;
+    std::vector<JoinedRole> roles;
+    for (const PlannedRole& role : plan_) {
+      if (role.joins != core.assignment.assignment_id) continue;
+      // A second core-mesh is filled already.
+      if (role.spec->adapter.id == core.spec->adapter.id) continue;
+      roles.push_back({role.assignment.role, role.spec->adapter, role.spec->config_json});
+    }
+    zygote->set_joined(roles);
+  }
 }
 
 void Workloads::hand_documents(Zygote& zygote) const {
@@ -230,7 +272,13 @@ ZygoteSpec Workloads::with_organization(ZygoteSpec spec, const std::string& orga
 
 std::shared_ptr<Zygote> Workloads::instance(const PlannedRole& role,
                                             const std::string& organization) const {
-  if (!role.spec) return nullptr;
+  if (!role.joins.empty()) {
+    for (const PlannedRole& core : plan_) {
+      const std::string& id = core.assignment.assignment_id;
+      if (id == role.joins) return instance(core, core.organizations.front());
+    }
+  }
+  if (!role.starts()) return nullptr;
   const auto found = zygotes_.find(instance_name(with_organization(*role.spec, organization)));
   return found == zygotes_.end() ? nullptr : found->second;
 }
@@ -293,58 +341,61 @@ Result<std::shared_ptr<Zygote>> Workloads::find(const std::string& role,
   return fail(Errc::unavailable, reason);
 }
 
-std::vector<WorkloadReport> Workloads::report() const {
-  // A role is as well as the worst of its workers.
-  const auto badness = [](WorkloadState state) {
-    switch (state) {
-      case WorkloadState::running:
-        return 0;
-      case WorkloadState::starting:
-        return 1;
-      case WorkloadState::stopped:
-        return 2;
-      case WorkloadState::degraded:
-        return 3;
-      case WorkloadState::failed:
-        return 4;
-    }
-    return 4;
-  };
-  std::vector<WorkloadReport> out;
-  for (const PlannedRole& role : plan_) {
-    WorkloadReport report;
-    report.assignment_id = role.assignment.assignment_id;
-    report.role = role.assignment.role;
-    report.version = role.assignment.version;
-    if (!role.spec) {
-      report.state = WorkloadState::degraded;
-      report.detail = role.spec.error().detail;
-      out.push_back(std::move(report));
+namespace {
+
+// A role is as well as the worst of its workers.
+int badness(WorkloadState state) {
+  switch (state) {
+    case WorkloadState::running:
+      return 0;
+    case WorkloadState::starting:
+      return 1;
+    case WorkloadState::stopped:
+      return 2;
+    case WorkloadState::degraded:
+      return 3;
+    case WorkloadState::failed:
+      return 4;
+  }
+  return 4;
+}
+
+}  // namespace
+
+WorkloadReport Workloads::report_of(const PlannedRole& role) const {
+  WorkloadReport out;
+  out.assignment_id = role.assignment.assignment_id;
+  out.role = role.assignment.role;
+  out.version = role.spec ? role.spec->release.manifest.version : role.assignment.version;
+  if (!role.spec || !role.unmet.empty()) {
+    out.state = WorkloadState::degraded;
+    out.detail = role.spec ? role.unmet : role.spec.error().detail;
+    return out;
+  }
+  bool first = true;
+  for (const std::string& organization : role.organizations) {
+    const auto found = instance(role, organization);
+    if (!found) {
+      out.detail = "waits until its predecessor has ended";
       continue;
     }
-    report.version = role.spec->release.manifest.version;
-    bool first = true;
-    for (const std::string& organization : role.organizations) {
-      const auto found = instance(role, organization);
-      if (!found) {
-        report.detail = "waits until its predecessor has ended";
-        continue;
-      }
-      const Zygote& zygote = *found;
-      if (!first && badness(zygote.state()) <= badness(report.state)) continue;
-      first = false;
-      report.state = zygote.state();
-      report.detail = zygote.detail();
-      report.pid = zygote.pid();
-    }
-    if (!role.refused.empty()) {
-      if (badness(report.state) < badness(WorkloadState::degraded)) {
-        report.state = WorkloadState::degraded;
-      }
-      report.detail = role.refused + (report.detail.empty() ? "" : "; " + report.detail);
-    }
-    out.push_back(std::move(report));
+    const auto [state, detail] = found->state_of(role.spec->adapter.id);
+    if (!first && badness(state) <= badness(out.state)) continue;
+    first = false;
+    out.state = state;
+    out.detail = detail;
+    out.pid = found->pid();
   }
+  if (!role.refused.empty()) {
+    if (badness(out.state) < badness(WorkloadState::degraded)) out.state = WorkloadState::degraded;
+    out.detail = role.refused + (out.detail.empty() ? "" : "; " + out.detail);
+  }
+  return out;
+}
+
+std::vector<WorkloadReport> Workloads::report() const {
+  std::vector<WorkloadReport> out;
+  for (const PlannedRole& role : plan_) out.push_back(report_of(role));
   return out;
 }
 

@@ -18,12 +18,18 @@ struct PlannedRole {
   Result<ZygoteSpec> spec;                 // without organization
   std::string refused;                     // why `spec` is of an earlier version, or empty
   std::vector<std::string> organizations;  // a zygote each; "" proves that the plugin loads
+  // Roles of the mesh are filled by one process, that of the first core-mesh with a network, with
+  // an adapter for each. `joins`: that assignment. `unmet`: why this role is not filled although it
+  // has a release.
+  std::string joins = {}, unmet = {};
+
+  bool starts() const { return spec && joins.empty() && unmet.empty(); }
 };
 // Pure. One entry per assignment, in their order.
 std::vector<PlannedRole> plan_roles(const Applied& applied);
 
 // The certificates that the planned roles need: none without a plugin that asks for
-// rap.host.identity/1. Pure.
+// rap.host.identity/1 and runs. Pure.
 std::set<MeshUse> mesh_uses(const std::vector<PlannedRole>& plan);
 
 class Workloads {
@@ -73,13 +79,16 @@ class Workloads {
 
  private:
   std::shared_ptr<Zygote> make(ZygoteSpec spec);
+  void arrange_joined();
+  WorkloadReport report_of(const PlannedRole& role) const;
   void retire(const std::string& name);
   // What the workload may know by the set in force; nothing for a zygote.
   void hand_documents(Zygote& zygote) const;
   // Another instance of the same assignment still has what `spec` needs for itself.
   bool must_wait(const ZygoteSpec& spec) const;
   static ZygoteSpec with_organization(ZygoteSpec spec, const std::string& organization);
-  // The instance of a planned role for an organization; null: not started.
+  // The instance of a planned role for an organization, of a joined one that which it joins; null:
+  // not started.
   std::shared_ptr<Zygote> instance(const PlannedRole& role, const std::string& organization) const;
   static net::Task<void> stop_retired(Workloads& self, std::shared_ptr<Zygote> zygote);
 

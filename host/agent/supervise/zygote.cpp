@@ -121,7 +121,10 @@ Zygote::Zygote(Context& context, LogCapture& logs, ZygoteSpec spec, Hooks hooks)
       policy_(RestartLimits{.restarts_max = context.config.restarts_max,
                             .window = context.config.restart_window}),
       ready_(context.executor),
-      wake_(context.executor) {}
+      wake_(context.executor),
+      joined_(RestartLimits{.restarts_max = context.config.restarts_max,
+                            .window = context.config.restart_window}),
+      joined_wake_(context.executor) {}
 
 Zygote::~Zygote() = default;
 
@@ -151,11 +154,14 @@ Status Zygote::adopt(InstanceRecord record) {
 
 void Zygote::start() {
   context_.tasks.spawn("zygote", run(shared_from_this()));
+  if (spec_.mesh()) context_.tasks.spawn("adapters", arrange(shared_from_this()));
 }
 
 void Zygote::retry() {
   policy_.changed();
   wake_.set();
+  joined_.retry();
+  joined_wake_.set();
 }
 
 net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
@@ -166,8 +172,11 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
     if (up) {
       z.ready_.set();
       z.show_health();
+      z.joined_wake_.set();
+      z.tell_joined();
       co_await z.until_gone();
       z.ready_.reset();
+      z.joined_.gone();
     }
     if (z.stopping_) break;
     if (std::exchange(z.handed_over_, false)) {
@@ -390,6 +399,13 @@ void Zygote::on_message(ipc::Message message) {
     return;
   }
   if (spec_.workload() && message.op == "health") return on_health(*message.body);
+  if (spec_.workload() && message.op == "adapter_ended") {
+    joined_.ended(json_string_or_none(*message.body, "adapter").value_or(""), steady_clock::now(),
+                  random_number());
+    note_joined(joined_.records());
+    joined_wake_.set();
+    return;
+  }
   if (spec_.workload() && message.op == "stream.open" && message.id) {
     context_.tasks.spawn("stream.open", stream_open(shared_from_this(), std::move(message)));
     return;
@@ -435,6 +451,7 @@ net::Task<Status> Zygote::stop(Force force) {
   }
   stopping_ = true;
   wake_.set();
+  joined_wake_.set();
   if (spec_.workload()) {
     draining_ = true;
     if (hooks_.gave_way) hooks_.gave_way();

@@ -1,6 +1,8 @@
 // Keeps one rap-worker alive: one plugin (by digest) with one configuration for one organization,
 // as a zygote that sessions are forked from, or as a workload, whose adapter has no sessions.
 //
+// A workload of the mesh fills other roles beside its own, with an adapter for each.
+//
 //   load artifact ► start ► hello ► load ► running ──exit──► wait ► again
 //                 adopted ► hello ──────────┘        └─ too often ► failed, until retry()
 #pragma once
@@ -15,6 +17,7 @@
 #include "host/agent/snapshot/applied.hpp"
 #include "host/agent/state/mesh_keys.hpp"
 #include "host/agent/state/store.hpp"
+#include "host/agent/supervise/joined_adapters.hpp"
 #include "host/agent/supervise/process.hpp"
 #include "host/agent/supervise/restart_policy.hpp"
 #include "host/agent/supervise/workload_state.hpp"
@@ -91,6 +94,14 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   // The node's; sent to a plugin that asks for rap.host.identity/1, as far as it has not got them.
   void set_identities(MeshHandPtr identities);
 
+  // What its process does beside `spec`; of a workload of the mesh.
+  void set_joined(const std::vector<JoinedRole>& roles);
+  // State and words for the role that this adapter fills, `spec`'s or a joined one.
+  JoinedAdapters::State state_of(const std::string& adapter) const;
+
+  // The worker's own word, as docs/contracts/ipc.md has it.
+  net::Task<Result<ipc::Message>> ask_status();
+
   const ZygoteSpec& spec() const { return spec_; }
   std::string name() const { return name_; }
   WorkloadState state() const { return state_; }
@@ -118,11 +129,20 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   net::Task<Status> send_identity(MeshUse use);
   std::optional<MeshUse> next_identity() const;
   static net::Task<void> resend_identities(std::shared_ptr<Zygote> self);
+  // Brings the joined adapters to what is wanted, one step at a time.
+  static net::Task<void> arrange(std::shared_ptr<Zygote> self);
+  net::Task<void> take_step(JoinedAdapters::Step step);
+  net::Task<void> add_adapter(JoinedRole role);
+  net::Task<void> look_again();
+  void take_health(const boost::json::object& status, const std::string& adapter);
+  void note_joined(JoinedRecords records);
+  void tell_joined();
   static net::Task<void> stream_open(std::shared_ptr<Zygote> self, ipc::Message message);
   // An earlier agent may have ended between the fork and its note of it: nobody could end that
   // session any more, and `stop` would be refused for ever.
   net::Task<void> end_unknown_sessions(ipc::JsonPtr status);
   void on_message(ipc::Message message);
+  void on_status(const boost::json::object& status);
   void on_health(const boost::json::object& message);
   // Running, or what the adapter says instead.
   void show_health();
@@ -154,6 +174,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   MeshHandPtr identities_;
   std::map<MeshUse, std::string> identities_sent_;  // certificates
   bool sending_identities_ = false;
+  JoinedAdapters joined_;
+  std::map<std::string, JoinedAdapters::State> joined_told_;
+  net::Event joined_wake_;
   std::string failure_;  // what a workload said when it could not go on
   bool draining_ = false;
   bool stopping_ = false;

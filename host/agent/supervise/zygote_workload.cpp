@@ -42,7 +42,7 @@ bool is_at(const ServiceReport& has, const ServiceAddress& wanted) {
 
 net::Task<Status> Zygote::equip(ipc::JsonPtr status) {
   services_ = services_of(*status);
-  on_health(*status);
+  on_status(*status);
   std::vector<ServiceAddress> wanted;
   for (const ServiceAddress& entry : context_.config.services) {
     if (entry.role == spec_.role) wanted.push_back(entry);
@@ -83,11 +83,35 @@ net::Task<Status> Zygote::equip(ipc::JsonPtr status) {
   co_return co_await send_identities();
 }
 
+void Zygote::on_status(const json::object& status) {
+  const auto adapters = json_array(status, "adapters");
+  if (!adapters) return on_health(status);  // a worker of an earlier release
+  std::map<std::string, bool> there;
+  for (const json::value& item : **adapters) {
+    if (!item.is_object()) continue;
+    const std::string id = json_string_or_none(item.get_object(), "adapter").value_or("");
+    const auto draining = json_bool(item.get_object(), "draining");
+    if (id != spec_.adapter.id) there.emplace(id, draining && *draining);
+  }
+  joined_.found(there, process_->record().joined);
+  for (const json::value& item : **adapters) {
+    if (item.is_object()) on_health(item.get_object());
+  }
+  joined_wake_.set();
+}
+
 void Zygote::on_health(const json::object& message) {
   const auto health = json_object(message, "health");
   if (!health) return;
-  health_.level = json_string_or_none(**health, "level").value_or("");
-  health_.note = json_string_or_none(**health, "note").value_or("").substr(0, kNoteMax);
+  const std::string level = json_string_or_none(**health, "level").value_or("");
+  std::string note = json_string_or_none(**health, "note").value_or("").substr(0, kNoteMax);
+  const auto adapter = json_string_or_none(message, "adapter");
+  if (adapter && *adapter != spec_.adapter.id) {
+    joined_.health(*adapter, level, std::move(note));
+    joined_wake_.set();
+    return tell_joined();
+  }
+  health_ = {level, std::move(note)};
   if (ready_.is_set()) show_health();
 }
 

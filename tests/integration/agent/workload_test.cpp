@@ -1,60 +1,9 @@
 // Workloads without sessions: sockets, configuration, what they may know and reach, crash, update.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include "host/agent/supervise/workload_port.hpp"
-#include "tests/integration/agent/supervision_rig.hpp"
+#include "tests/integration/agent/workload_rig.hpp"
 
 namespace rap::agent {
 namespace {
-
-class EchoService : public Supervision {
- protected:
-  EchoService()
-      : EchoService(directory_of("RAP_TEST_PLUGIN_DIR", RAP_TEST_PLUGIN_DIR) + "/echo-service.so",
-                    "echo-service") {}
-  using Supervision::Supervision;
-
-  void SetUp() override {
-    Supervision::SetUp();
-    config_.services.push_back({"echo-service", "echo", "127.0.0.1:0"});
-  }
-
-  // The same assignment with another configuration.
-  AppliedPtr with_config(const std::string& json) const {
-    auto out = std::make_shared<Applied>(*applied_);
-    out->roles[0].config_json = json;
-    return out;
-  }
-  static std::string detail_of(Life& life) { return life.workloads.report().at(0).detail; }
-
-  static std::string address_of(Life& life) {
-    for (const auto& zygote : life.workloads.all()) {
-      if (zygote->gave_way()) continue;
-      for (const ServiceReport& service : zygote->services()) return service.address;
-    }
-    return "";
-  }
-  static Fd connect_to_service(const std::string& address) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port =
-        htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) fd.reset();
-    const timeval limit{3, 0};
-    if (fd) ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    return fd;
-  }
-  // The agent does not run meanwhile: bytes, and new connections, do without it.
-  static std::string say(const Fd& fd, const std::string& text) {
-    if (!text.empty() && ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) < 0) return "";
-    std::array<char, 256> buffer;
-    const ssize_t n = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
-    return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : "";
-  }
-};
 
 TEST_F(EchoService, ServesOnItsSocketWithItsConfiguration) {
   applied_ = with_config(R"({"greeting":"hello"})");
@@ -265,94 +214,6 @@ TEST_F(WorkloadProbe, ForeignTargetsAreDenied) {
   EXPECT_TRUE(says(life, "stream failed -5")) << detail_of(life);
   EXPECT_TRUE(says(life, "resources none")) << detail_of(life);
   EXPECT_EQ(life.context.counters.dials_refused, 1u);
-  stop_everything(life);
-}
-
-class MeshProbe : public EchoService {
- protected:
-  MeshProbe() : EchoService(RAP_TEST_OUT_DIR "/mesh-probe.so", "core-mesh") {}
-  void SetUp() override {
-    Supervision::SetUp();
-    config_.services.push_back({"core-mesh", "say", "127.0.0.1:0"});
-  }
-  // As after an answer of the control plane.
-  static MeshHandPtr identities(const std::string& certificate, bool with_service) {
-    std::string text =
-        R"({"keys":[{"purpose":"mesh","key_pem":"K1","certificate_pem":")" + certificate + "\"}";
-    if (with_service) {
-      text += R"(,{"purpose":"service","organization":"org_1","service":"svc_1","key_pem":"K2",)"
-              R"("certificate_pem":"C2"})";
-    }
-    return std::make_shared<const MeshHand>(MeshHand{MeshKeys::parse(text + "]}").value(), "CA"});
-  }
-  static bool hears(Life& life, const std::string& words, std::chrono::milliseconds limit = 30s) {
-    return life.until(
-        [&] { return said(connect_to_service(address_of(life))).find(words) != std::string::npos; },
-        limit);
-  }
-  static std::string said(const Fd& fd) {
-    std::string out, more;
-    while (!(more = say(fd, "")).empty()) out += more;
-    return out;
-  }
-};
-
-TEST_F(MeshProbe, KnowsTheDirectoryAndWhoSignsLeases) {
-  const std::string keys = R"("lease_keys":[{"kid":"k1","public":"00ff"}]})";
-  auto applied = std::make_shared<Applied>(*applied_);
-  applied->membership.cluster_id = "cls_1";
-  applied->membership.node_id = "nod_1";
-  applied->access.lease_keys = {{"k1", "00ff"}};
-  applied->directory = std::make_shared<const std::string>(R"({"version":1})");
-  applied_ = applied;
-  Life life(config_, 1);
-  begin(life);
-  ASSERT_TRUE(running(life)) << detail_of(life);
-  EXPECT_TRUE(hears(life, "mesh {\"version\":1}\n"));
-  EXPECT_TRUE(hears(life, R"(access {"format":1,"cluster_id":"cls_1","node_id":"nod_1",)" + keys));
-  EXPECT_FALSE(hears(life, "resources", 0s));
-
-  auto next = std::make_shared<Applied>(*applied);
-  // A directory of the largest size that there may be.
-  next->directory = std::make_shared<const std::string>(
-      R"({"version":2,"x":")" + std::string((16u << 20) - 18 - 2, 'x') + "\"}");
-  ASSERT_EQ(next->directory->size(), 16u << 20);
-  life.workloads.apply(next);
-  EXPECT_TRUE(hears(life, "mesh {\"version\":2"));
-
-  // Not active: no lease is taken, and what runs comes to its end.
-  const Fd held = connect_to_service(address_of(life));
-  auto disabled = std::make_shared<Applied>(*next);
-  disabled->membership.status = NodeStatus::disabled;
-  EXPECT_EQ(access_document(*disabled),
-            R"({"format":1,"cluster_id":"cls_1","node_id":"nod_1","lease_keys":[]})");
-  life.workloads.apply(disabled);
-  EXPECT_TRUE(life.until([&] { return life.workloads.all().empty(); }, 30s));
-}
-
-TEST_F(MeshProbe, HasTheNetworkAndIsHandedTheNodesIdentities) {
-  Life life(config_, 1);
-  begin(life);
-  ASSERT_TRUE(running(life)) << detail_of(life);
-  EXPECT_EQ(mesh_uses(life.workloads.plan()), (std::set<MeshUse>{{MeshPurpose::mesh, ""}}));
-  bool network = false;
-  for (const SandboxLayer& layer : life.workloads.sandbox_layers()) {
-    network = network || (layer.name == "network" && layer.state == "active");
-  }
-  EXPECT_TRUE(network);
-  life.workloads.set_identities(identities("C1", true));
-  EXPECT_TRUE(hears(life, "identity 1   [C1CA][K1]\n"));
-  EXPECT_TRUE(hears(life, "identity 3 org_1 svc_1 [C2CA][K2]\n"));
-  life.workloads.set_identities(identities("C1b", false));
-  EXPECT_TRUE(hears(life, "identity 1   [C1bCA][K1]\n"));
-  EXPECT_TRUE(hears(life, "identity 3 org_1  [][]\n")) << "withdrawn";
-  // Another process of the same workload has them from its start.
-  const int pid = life.workloads.report().at(0).pid;
-  ASSERT_EQ(::kill(pid, SIGKILL), 0);
-  ASSERT_TRUE(life.until([&] {
-    return state_of(life) == WorkloadState::running && life.workloads.report().at(0).pid != pid;
-  }));
-  EXPECT_TRUE(hears(life, "identity 1   [C1bCA][K1]\n"));
   stop_everything(life);
 }
 

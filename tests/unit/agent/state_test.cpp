@@ -250,6 +250,7 @@ InstanceRecord record() {
 TEST(InstanceRecord, RoundTrip) {
   InstanceRecord full = record();
   full.opened_unix_s = 1'700'000'000;
+  full.joined = {{"rap.mesh.relay", std::string(64, 'a')}, {"rap.mesh.entry", ""}};
   for (std::size_t i = 0; i < kAttachedPeopleMax; ++i) {
     full.people.push_back({"att_" + std::to_string(i), std::string(256, 'u'),
                            std::string(256, '\x01'), "view", i % 2 == 0});
@@ -313,7 +314,8 @@ TEST(InstanceRecord, HostileRecords) {
   for (const std::string& bad :
        {with("s-0abc", "../../etc"), with("s-0abc", ""), with("s-0abc", "A"),
         with("session\"", "pilot\""), with(std::string(32, 'a'), "a"),
-        with("\"pid\":", "\"pid\":-"), with("\"pid\":", "\"pit\":")}) {
+        with("\"joined\":{", "\"joined\":{\"a\":7"), with("\"pid\":", "\"pid\":-"),
+        with("\"pid\":", "\"pit\":")}) {
     EXPECT_FALSE(parse_instance_record(bad)) << bad;
   }
 }
