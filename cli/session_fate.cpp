@@ -18,6 +18,12 @@ std::string because(const std::string& detail) {
   return detail.empty() || detail == "-" ? "" : ": " + printable(detail);
 }
 
+// The node, or the way to it, may have done more than could be said.
+bool leaves_it_open(Errc refused) {
+  return refused == Errc::unavailable || refused == Errc::timeout || refused == Errc::cancelled ||
+         refused == Errc::conflict || refused == Errc::internal;
+}
+
 }  // namespace
 
 Fate fate_of(const json::value& session) {
@@ -68,6 +74,22 @@ LastWords words_about(const std::string& session, const std::string& broken, con
   return {lost + "\n  what became of it is not known now: rapctl session show " + session +
               "\n  if it is detached or active: " + attach,
           static_cast<int>(Exit::stream_lost)};
+}
+
+std::string todo_without_stream(const std::string& session, Errc refused, const Fate& fate) {
+  const std::string show = "rapctl session show " + session;
+  switch (fate.known) {
+    case Fate::Known::failed:
+    case Fate::Known::ended:
+      return {};
+    case Fate::Known::goes_on:
+      if (fate.state != "opening") return "the session is " + fate.state + ": " + show;
+      if (!leaves_it_open(refused)) return "the session was not begun; it fails within a minute";
+      break;
+    case Fate::Known::nothing:
+      break;
+  }
+  return "the session may be there: " + show;
 }
 
 }  // namespace rap::cli

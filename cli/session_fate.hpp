@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/result.hpp"
 #include "cli/api.hpp"
 
 namespace rap::cli {
@@ -29,5 +30,9 @@ struct LastWords {
   int status = 0;
 };
 LastWords words_about(const std::string& session, const std::string& broken, const Fate& fate);
+
+// What to do when no stream to it could be had, because of `refused`. Empty: it is over, there is
+// nothing to do. A session that the node refused to begin is not said to be there.
+std::string todo_without_stream(const std::string& session, Errc refused, const Fate& fate);
 
 }  // namespace rap::cli

@@ -122,19 +122,17 @@ int go(Cli& cli, const std::string& path, json::object body, View view, FirstScr
   try {
     auto stream = run_task(io, fabric::open_session_stream(std::move(options)));
     if (!stream) {
+      const Fate fate = ask_fate(cli.api(), session);
       // "conflict": it ended before we came, as one does that its plugin would not open.
-      if (stream.error().code == Errc::conflict) {
-        const Fate fate = ask_fate(cli.api(), session);
-        if (fate.known == Fate::Known::failed) {
-          throw Failure(Exit::remote_lost, words_about(session, "", fate).text);
-        }
+      if (stream.error().code == Errc::conflict && fate.known == Fate::Known::failed) {
+        throw Failure(Exit::remote_lost, words_about(session, "", fate).text);
       }
-      throw Failure(stream.error(), at, "the session may be there: rapctl session show " + session);
+      throw Failure(stream.error(), at, todo_without_stream(session, stream.error().code, fate));
     }
     const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view, first));
     return report(cli, session, end);
   } catch (const net::NetError& error) {
-    throw Failure(error.error(), at, "the session may be there: rapctl session show " + session);
+    throw Failure(error.error(), at, todo_without_stream(session, error.code(), {}));
   }
 }
 

@@ -61,6 +61,30 @@ TEST(SessionFate, SaysThatItGoesOnOnlyWhenItDoes) {
   }
 }
 
+TEST(SessionFate, OneThatTheNodeRefusedIsNotSaidToBeThere) {
+  const std::string may = "the session may be there: rapctl session show ses_1";
+  const std::string never = "the session was not begun; it fails within a minute";
+  struct Case {
+    Errc refused;
+    const char* session;
+    std::string todo;
+  };
+  for (const Case& c : std::initializer_list<Case>{
+           {Errc::exhausted, R"({"state":"failed","detail":"full"})", ""},
+           {Errc::unavailable, R"({"state":"failed"})", ""},
+           {Errc::conflict, R"({"state":"closed"})", ""},
+           {Errc::expired, R"({"state":"opening"})", never},    // refused by the listener,
+           {Errc::exhausted, R"({"state":"opening"})", never},  // or not told yet
+           {Errc::unavailable, R"({"state":"opening"})", may},  // the agent did not answer
+           {Errc::conflict, R"({"state":"opening"})", may},     // another stream opens it
+           {Errc::exhausted, "{}", may},
+           {Errc::forbidden, R"({"state":"active"})",
+            "the session is active: rapctl session show ses_1"},  // an attach that was refused
+       }) {
+    EXPECT_EQ(todo_without_stream("ses_1", c.refused, of(c.session)), c.todo) << c.session;
+  }
+}
+
 TEST(SessionFate, AsksOnceAndTakesNoAnswerForNothingKnown) {
   OneAnswer api;
   api.body = R"({"state":"failed","detail":"x"})";
