@@ -79,7 +79,9 @@ boost::json::object summary(const Row& row, SystemTime now) {
   out["status_reason"] = nullptr;
   if (const auto reason = row.text_or_none("status_reason")) out["status_reason"] = *reason;
   const auto seen = row.time_or_none("received_at");
-  out["presence"] = is_present(seen, now) ? "online" : "offline";
+  // Nothing is heard from a revoked node any more, however short ago its last word is.
+  const bool heard = row.text("membership_status") != "revoked" && is_present(seen, now);
+  out["presence"] = heard ? "online" : "offline";
   out["last_heartbeat_at"] = nullptr;
   if (seen) out["last_heartbeat_at"] = to_rfc3339(*seen);
   for (const char* key : {"group_id", "agent_version", "mesh_endpoint", "certificate_serial"}) {

@@ -61,6 +61,9 @@ class Workloads(EndToEnd):
         self.assertEqual(self.say(b"ping"), (b"hello\n", b"ping"))
         layers = {layer["name"]: layer["state"] for layer in self.worker()["layers"]}
         self.assertEqual(layers["seccomp"], "active")
+        shown = subprocess.run([self.platform.bin / "rap-node-agent", "status", "--config", self.node.config],
+                               capture_output=True, text=True).stdout
+        self.assertRegex(shown, rf"echo-service 0\.1\.0 +running +{self.platform.organization_id}\b")
 
         pid = self.worker()["pid"]
         os.kill(pid, signal.SIGKILL)

@@ -63,8 +63,10 @@ void print_status(const json::object& status) {
     std::printf("workloads\n");
     for (const json::value& item : **list) {
       const json::object& entry = item.as_object();
+      // An agent of an earlier version does not say for whom.
+      const std::string organization = text_of(entry, "organization");
       print_line(text_of(entry, "role") + " " + text_of(entry, "version"), text_of(entry, "state"),
-                 text_of(entry, "detail"));
+                 (organization.empty() ? "" : organization + " ") + text_of(entry, "detail"));
     }
   }
   if (auto list = json_array(status, "sessions"); list && !(*list)->empty()) {

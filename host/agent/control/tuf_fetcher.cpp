@@ -58,7 +58,8 @@ struct TufFetcher::Impl {
 
   Status check(const net::HttpResponse& response, const std::string& url) const {
     if (response.status == 200) return {};
-    if (response.status == 403 || response.status == 404) return fail(Errc::not_found, url);
+    if (response.status == 404) return fail(Errc::not_found, url);
+    // 403 too: this is our own server, no store that says so of what it does not have.
     return fail(Errc::unavailable, problem_error(response.status, response.body).detail);
   }
 };

@@ -178,6 +178,7 @@ void Agent::note_contact(const Status& status) {
     if (!control_state_.reached) log::info("control plane reached", {{"server", server_.base_url}});
     control_state_.reached = true;
     control_state_.trouble.clear();
+    control_state_.shut_out.clear();
     control_state_.clock_suspect = false;
     control_state_.last_contact = RealClock().now();
     // It works again with the very certificate that had seemed over.
@@ -189,7 +190,11 @@ void Agent::note_contact(const Status& status) {
     return;
   }
   const std::string text = status.error().text();
-  if (control_state_.reached || control_state_.trouble != text) {
+  const bool news = control_state_.reached || control_state_.trouble != text;
+  if (status.error().code == Errc::forbidden) {
+    if (news) log::error("shut out by the control plane", {{"detail", status.error().detail}});
+    control_state_.shut_out = status.error().detail;  // also while it cannot be asked again
+  } else if (news) {
     log::warn("control plane not reached", {{"server", server_.base_url}, {"detail", text}});
   }
   control_state_.reached = false;

@@ -24,6 +24,7 @@ namespace rap::agent {
 struct ControlState {
   bool reached = false;        // the last call came back
   std::string trouble;         // why not
+  std::string shut_out;        // it answered that this node may not any more, and why
   bool clock_suspect = false;  // because of a date: this host's clock is wrong, or the other's
   SystemTime last_contact{};
   std::int64_t clock_difference_s = 0;  // server's clock minus ours

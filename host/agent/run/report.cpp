@@ -18,9 +18,13 @@ std::optional<std::string> Agent::not_started() const {
 }
 
 std::optional<std::string> Agent::not_ready() const {
+  if (!control_state_.shut_out.empty()) return control_state_.shut_out;
   if (auto reason = certificate_trouble()) return reason;
   if (auto reason = not_started()) return reason;
-  if (applied_->membership.status != NodeStatus::active) return "the node is not active";
+  if (applied_->membership.status == NodeStatus::revoked) return "this node was revoked";
+  if (applied_->membership.status == NodeStatus::disabled) {
+    return "this node is disabled: it gets nothing new to do";
+  }
   if (listener_->state() != WorkloadState::running) return "listener: " + listener_->detail();
   if (!events_.disk_trouble().empty()) return "disk: " + events_.disk_trouble();
   return std::nullopt;
@@ -48,6 +52,7 @@ json::object Agent::status() const {
   for (const WorkloadReport& report : workloads_.report()) {
     workloads.push_back(json::object{{"assignment_id", report.assignment_id},
                                      {"role", report.role},
+                                     {"organization", report.organization},
                                      {"state", name(report.state)},
                                      {"detail", report.detail},
                                      {"version", report.version},

@@ -22,6 +22,7 @@ inline std::string_view name(WorkloadState state) {
 struct WorkloadReport {
   std::string assignment_id;
   std::string role;
+  std::string organization;  // empty: the platform's
   WorkloadState state = WorkloadState::starting;
   std::string detail;
   std::string version;

@@ -366,6 +366,7 @@ WorkloadReport Workloads::report_of(const PlannedRole& role) const {
   WorkloadReport out;
   out.assignment_id = role.assignment.assignment_id;
   out.role = role.assignment.role;
+  out.organization = role.assignment.organization_id;
   out.version = role.spec ? role.spec->release.manifest.version : role.assignment.version;
   if (!role.spec || !role.unmet.empty()) {
     out.state = WorkloadState::degraded;

@@ -160,6 +160,7 @@ class Enrollment(PlaneTest):
         except ConnectionError:  # revoking cuts what is open, a request under way included
             problem = self.refused(403, "forbidden", node.beat)
         self.assertIn("stolen", problem["detail"])
+        self.assertEqual(self.owner.get(f"/v1/nodes/{node.id}")["presence"], "offline")  # it did beat a moment ago
         self.refused(403, "forbidden", old.post, "/v1/node/certificate", {"csr_pem": node.csr()})
         self.refused(409, "conflict", self.owner.post, f"/v1/nodes/{node.id}/enable")
         self.assertIn("node.certificate_rotated", self.kinds(cluster))
