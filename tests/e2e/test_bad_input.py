@@ -119,14 +119,37 @@ class Nodes(EndToEnd):
         self.addCleanup(node.stop)
         self.api.post(f"/v1/nodes/{node.id}/revoke", {"reason": "it left"})
         wait_until(lambda: node.seen()["status"] == "revoked", "status revoked")
+        self.assertEqual(node.seen()["presence"], "offline")
         state = node.folder / "state"
         seen = node.seen()["last_heartbeat_at"]
         time.sleep(3)
         self.assertEqual(node.seen()["last_heartbeat_at"], seen, f"no heartbeat is taken any more ({state})")
         log = pathlib.Path(node.log).read_text(errors="replace").lower()
         self.assertIn("revoked", log)
+        ask = lambda *more: subprocess.run(node.agent("status", "--config", node.config, *more), capture_output=True,
+                                           text=True)
+        wait_until(lambda: "this node was revoked: it left" in ask().stdout, "the reason in status", node.log)
+        ready = ask("--check", "ready")
+        self.assertEqual((ready.returncode, ready.stdout.strip()), (1, "this node was revoked: it left"))
+        wait_until(lambda: '"shut out by the control plane","detail":"this node was revoked: it left"'
+                   in pathlib.Path(node.log).read_text(errors="replace"), "the reason in the log", node.log)
         events = str(self.api.items(f"/v1/clusters/{self.platform.cluster_id}/audit-events"))
         self.assertIn("node.revoked", events)
+
+    def test_enroll_shows_the_fingerprint_that_the_owner_sees(self):
+        node = Node(self.platform, "compared")
+        self.addCleanup(node.stop)
+        node.make_token()
+        node.start_enroll()
+        request = node.wait_join_request()
+        self.addCleanup(lambda: self.api.post(f"/v1/join-requests/{request['id']}/reject", {"reason": "a test"}))
+        wait_until(lambda: f"key fingerprint {request['fingerprint']}\n" in pathlib.Path(node.enroll.log).read_text(),
+                   "the fingerprint", node.enroll.log)
+        node.stop()
+        done = subprocess.run(node.agent("enroll", "--config", node.config, "--no-wait", "--server", self.platform.url,
+                                         "--token-file", node.token_file, "-o", "json"), capture_output=True, text=True)
+        self.assertEqual(json.loads(done.stdout), {"status": "pending", "join_request_id": request["id"],
+                                                   "fingerprint": request["fingerprint"]}, done)
 
     def test_a_clock_a_year_off_says_so(self):
         node = Node(self.platform, "late", clock("+400d"))

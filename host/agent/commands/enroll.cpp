@@ -5,7 +5,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 
+#include "base/bytes.hpp"
 #include "base/net/net_error.hpp"
+#include "base/net/x509.hpp"
 #include "host/agent/commands/commands.hpp"
 #include "host/agent/state/layout.hpp"
 
@@ -40,7 +42,13 @@ int enroll_command(const Config& config, EnrollOptions options, Output output) {
   if (!outcome) return report_failure(outcome.error(), output);
   if (output == Output::json) {
     json::object answer{{"status", *outcome == EnrollOutcome::pending ? "pending" : "enrolled"}};
-    if (auto identity = read_identity(StateLayout{config.state_dir}.identity())) {
+    const StateLayout state{config.state_dir};
+    if (auto pending = read_pending(state.enrollment());
+        pending && *outcome == EnrollOutcome::pending) {
+      answer["join_request_id"] = pending->join_request_id;
+      if (auto key = net::key_spki_sha256(pending->key_pem)) answer["fingerprint"] = to_hex(*key);
+    }
+    if (auto identity = read_identity(state.identity())) {
       answer["node_id"] = identity->node_id;
       answer["cluster_id"] = identity->cluster_id;
     }

@@ -91,6 +91,7 @@ struct Request {
   PendingEnrollment pending;
   std::string pin_text;
   json::object body;
+  std::string fingerprint;  // of the key, as the owner sees it
   EnrollOptions::Wait wait = EnrollOptions::Wait::yes;
   std::optional<Identity> member;  // whose enrollment is renewed
 };
@@ -144,7 +145,10 @@ net::Task<Result<EnrollOutcome>> ask_until_decided(ControlClient& client, Reques
       if (Status written = write_pending(request.state.enrollment(), request.pending); !written) {
         co_return fail(std::move(written.error()));
       }
-      progress("join request " + request.pending.join_request_id + " waits for approval");
+      progress("join request " + request.pending.join_request_id +
+               " waits for approval\n  key fingerprint " + request.fingerprint +
+               "\n  before an owner approves it, compare: rapctl join-request show " +
+               request.pending.join_request_id);
     }
     asked = true;
     if (request.wait == EnrollOptions::Wait::no) co_return EnrollOutcome::pending;
@@ -267,8 +271,11 @@ net::Task<Result<EnrollOutcome>> enroll(const Config& config, EnrollOptions opti
   if (!pending) co_return fail(std::move(pending.error()));
   auto csr = net::make_csr_pem(pending->key_pem, options.node_name);
   if (!csr) co_return fail(std::move(csr.error()));
+  auto fingerprint = net::key_spki_sha256(pending->key_pem);
+  if (!fingerprint) co_return fail(fingerprint.error(), "own key");
 
   request.pending = std::move(*pending);
+  request.fingerprint = to_hex(*fingerprint);
   request.pin_text = token->pin_text;
   request.body = request_body(config, options.node_name, std::string(trim(*text)), *csr);
   wipe(*text);
