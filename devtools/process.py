@@ -146,15 +146,18 @@ _running = []  # newest last; stopped in reverse order at exit
 
 
 class Process:
-    """One running program. `argv[0]` is a path; `log` gets stdout and stderr."""
+    """One running program. `argv[0]` is a path; `log` gets stdout and stderr. `reaps`: a server that waits for every
+    child, so that orphans below it are its own and leave no dead ones with us."""
 
     def __init__(self, name, argv, log, env=None, cwd=None, stop_signal=signal.SIGTERM, stdin=None,
-                 pass_fds=()):
+                 pass_fds=(), reaps=False):
         self.name, self.argv, self.log, self.stop_signal = name, [str(a) for a in argv], log, stop_signal
         owner = os.getpid()
 
         def in_child():
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if reaps:
+                become_subreaper()
             if os.getppid() != owner:
                 os._exit(1)
 

@@ -95,7 +95,8 @@ Subsystem sftp internal-sftp
             else:
                 command = ["unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-ec",
                            self._namespace_script() + "exec " + shlex.join(str(c) for c in command)]
-        self.process = Process("sshd", self.host.prefix + command, self.log)
+        # What a connection's process leaves when it dies would else come to us, who wait for nobody we did not start.
+        self.process = Process("sshd", self.host.prefix + command, self.log, reaps=True)
         self.process.wait_ready(self._answers, "answers")
         return self
 

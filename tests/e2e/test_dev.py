@@ -13,6 +13,7 @@ import unittest
 
 from devtools.build import ROOT
 from devtools.process import PATIENCE_S, Ledger, Process, start_time, wait_until
+from devtools.sshd import Sshd
 
 # An owner that leaves a daemon behind when it is killed: a child in a session of its own, without a death signal.
 OWNER = """
@@ -88,6 +89,31 @@ class Dev(unittest.TestCase):
                 owner.stdout.close()
                 bystander.kill()
                 bystander.wait()
+
+    def test_what_a_connection_of_the_target_leaves_is_reaped(self):
+        """An orphan below sshd is sshd's: when it ends nothing of it stays, not even its number."""
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder).chmod(0o755)
+            target = Sshd(folder)
+            self.addCleanup(target.stop)
+            target.start()
+            client = subprocess.Popen(
+                ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",
+                 "UserKnownHostsFile=/dev/null", "-i", target.client_key, "-p", str(target.port),
+                 f"{target.invoker}@127.0.0.1", "echo $$ $PPID; exec sleep 300"], stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)
+            try:
+                shell, connection = map(int, client.stdout.readline().split())
+                parent = lambda pid: int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+                os.kill(connection, signal.SIGKILL)
+                wait_until(lambda: parent(shell) != connection, "another parent")
+                self.assertEqual(parent(shell), target.process.pid)
+                os.kill(shell, signal.SIGKILL)
+                wait_until(lambda: not os.path.exists(f"/proc/{shell}"), "the end of the orphan")
+            finally:
+                client.kill()
+                client.wait()
+                client.stdout.close()
 
     def test_a_guard_ends_what_a_killed_owner_left_and_nothing_of_the_next_one(self):
         with tempfile.TemporaryDirectory() as folder:
