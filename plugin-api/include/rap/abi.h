@@ -28,8 +28,8 @@
  * change.
  *
  * RAP_LOOP: on the loop thread only. That is one OS thread, the same one for the life of the
- * process, and its calls never overlap (T1). Return within 50 ms; after 5 s the process counts as
- * hung and is killed (T3).
+ * process, and its calls never overlap (T1). Return within 50 ms; after 5 s, not counting time in
+ * which it waited for a core, the process counts as hung and is killed (T3).
  *
  * RAP_ANY: on any thread, concurrently. Does not wait for the network.
  *
