@@ -97,7 +97,9 @@ class Reader {
 
   Status read_header() {
     const auto header = at<Elf64_Ehdr>(0);
-    if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return malformed("no magic");
+    if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {
+      return fail(Errc::malformed, "this is no ELF library: the file does not begin as one");
+    }
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
         header->e_ident[EI_VERSION] != EV_CURRENT || header->e_version != EV_CURRENT) {
       return malformed("not a little-endian 64-bit file");

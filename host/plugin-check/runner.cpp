@@ -122,6 +122,8 @@ Status check_filters(const RunOptions& options, const std::vector<Known>& known)
 
 Result<std::vector<Line>> run_checks(const Subject& subject, const RunOptions& options) {
   std::vector<Line> lines = elf_checks(subject);
+  if (lines.size() == 1)
+    return lines;  // no ELF file that can be read: the loader has no more to say
   const Result<Described> described = describe(subject);
   for (Line& line : descriptor_checks(subject, described)) lines.push_back(std::move(line));
   if (!described) return lines;  // all of them: what else could be wanted is not known

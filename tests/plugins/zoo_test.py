@@ -146,6 +146,18 @@ class Manifests(unittest.TestCase):
                 self.assertTrue(why)
 
 
+class NoPlugins(unittest.TestCase):
+    def test_a_file_of_another_kind_is_called_so(self):
+        for content in (b"hello\n", b"#!/bin/sh\nexec true\n" * 20):
+            with self.subTest(content=content), tempfile.NamedTemporaryFile(suffix=".so") as file:
+                file.write(content)
+                file.flush()
+                status, report = check(file.name)
+                self.assertEqual(status, 1)
+                self.assertEqual([c["detail"] for c in report["checks"]],
+                                 ["malformed: this is no ELF library: the file does not begin as one"])
+
+
 class Exit(unittest.TestCase):
     def test_nothing_ran_is_no_success(self):
         for wrong in ("ZZ9", "no-such-check", "T4,ZZ9"):
