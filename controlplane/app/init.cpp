@@ -95,7 +95,8 @@ Status run_init(const Config& config, const InitOptions& options, std::ostream& 
     return show_fingerprint(config, out);
   }
   const std::string login = normal_login(options.owner_login);
-  if (login.empty() || login.size() > 100) return fail(Errc::invalid, "--owner-login is missing");
+  if (login.empty()) return fail(Errc::invalid, "--owner-login is missing");
+  if (!is_login(login)) return fail(Errc::invalid, "--owner-login: " + std::string(kLoginRule));
   auto password = read_password(options.owner_password_file);
   if (!password) return fail(password.error());
   const auto made = make_platform_keys(config, RealClock().now());

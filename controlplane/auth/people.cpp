@@ -1,5 +1,7 @@
 #include "controlplane/auth/people.hpp"
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "base/crypto.hpp"
@@ -245,6 +247,14 @@ std::string normal_login(std::string_view text) {
   while (!out.empty() && out.back() == ' ') out.pop_back();
   while (!out.empty() && out.front() == ' ') out.erase(0, 1);
   return out;
+}
+
+bool is_login(std::string_view normal) {
+  const auto first = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !normal.empty() && normal.size() <= 100 && first(normal.front()) &&
+         std::ranges::all_of(normal, [&](char c) {
+           return first(c) || std::string_view("._-+@").find(c) != std::string_view::npos;
+         });
 }
 
 void authenticate_person(Call& call, Tx& tx) {

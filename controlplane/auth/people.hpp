@@ -21,6 +21,12 @@ void authenticate_person(Call& call, Tx& tx);
 
 // Lower case and trimmed, as logins are stored.
 std::string normal_login(std::string_view text);
+// May a new account be called so? 1 to 100 of a-z, 0-9, '.', '_', '-', '+' and '@', a letter or
+// digit first: what can be typed, told apart in a log line, and given to a command without quotes.
+// Of a normal one.
+bool is_login(std::string_view normal);
+inline constexpr std::string_view kLoginRule =
+    "1 to 100 of a-z, 0-9, '.', '_', '-', '+' and '@', a letter or digit first";
 
 void add_auth_routes(std::vector<Route>& routes);
 void add_password_routes(std::vector<Route>& routes);

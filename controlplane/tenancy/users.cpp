@@ -37,7 +37,7 @@ net::Task<Reply> create(const Call& call) {
   const std::string password = call.text("password");
   require(check_password_choice(password));
   const std::string login = normal_login(call.text("login"));
-  if (login.empty()) call.bad_field("login", "is empty");
+  if (!is_login(login)) call.bad_field("login", std::string(kLoginRule));
   const std::string hash = co_await call.services->passwords.hash(password);
   Reply reply;
   Database::Work work = [&](Tx& tx) {

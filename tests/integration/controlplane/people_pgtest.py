@@ -323,6 +323,15 @@ class People(PlaneTest):
         self.assertEqual({e["chain"] for e in self.owner.items(f"/v1/organizations/{organization}/audit-events")},
                          {"platform", cluster})
 
+    def test_a_login_is_what_can_be_typed_and_told_apart(self):
+        make = lambda login: self.owner.post("/v1/users", {"login": login, "display_name": "P", "password": PASSWORD})
+        for bad in ("a b", "-a", "@a", "a'b", "a$b", "a/b", "\u043elga", "a\u200bb", "   "):
+            problem = self.refused(400, "invalid", make, bad)
+            self.assertIn("login: 1 to 100 of a-z, 0-9, '.', '_', '-', '+' and '@', a letter or digit first",
+                          problem["detail"], bad)
+        name = self.slug("p")
+        self.assertEqual(make(f" {name.upper()}.x_y+z@example.org ")["login"], f"{name}.x_y+z@example.org")
+
     def test_an_admin_needs_neither_ids_of_people_nor_the_list_of_clusters(self):
         organization = self.organization()
         admin = self.person(organization, "admin")
