@@ -62,6 +62,8 @@ class TlsBatch final : public BatchedIo {
       }
       break;
     }
+    // `into` is full: what else was received waits here, and no socket will tell of it.
+    if (have == into.size()) socket_empty_ = false;
     if (in_begin_ == in_end_) in_.reset();
     if (have > 0) return have;
     if (failure_) throw NetError(*failure_);
@@ -199,7 +201,7 @@ class TlsBatch final : public BatchedIo {
   std::size_t in_begin_ = 0, in_end_ = 0;
   BufferPool::Buffer out_;
   std::size_t out_begin_ = 0, out_end_ = 0;
-  bool socket_empty_ = false;  // the last recv got less than it asked for
+  bool socket_empty_ = false;  // the last recv got less than it asked for, and all of it was read
   bool ended_ = false;
   std::optional<Error> failure_;
   SslPtr ssl_;  // after what it points to
