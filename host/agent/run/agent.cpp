@@ -65,7 +65,8 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
              return SessionBroker::open_for_workload(
                  broker_, std::move(role), std::move(organization), std::move(target), limit);
            },
-           [this](const std::string& session) { return broker_.knows(session); }}),
+           [this](const std::string& session) { return broker_.knows(session); },
+           [this](MeshStream stream) { broker_.on_mesh_stream(std::move(stream)); }}),
       listener_(std::make_shared<MeshListener>(
           context, logs_,
           [this](std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream) {
@@ -73,14 +74,17 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
           },
           [this] { beat_now_.set(); })),
       broker_({context, control_, events_, workloads_, *listener_, [this] { return applied_; },
-               [this] { return sync(SyncInput::Scope::director_only); }}),
-      mesh_certificates_(
-          context, control_,
-          {[this] {
-             return MeshCertificates::Node{identity_.cluster_id, identity_.node_id,
-                                           identity_.cluster_ca_pem};
-           },
-           [this](MeshHandPtr identities) { workloads_.set_identities(std::move(identities)); }}),
+               [this] { return sync(SyncInput::Scope::director_only); },
+               [this] { return identities_; }}),
+      mesh_certificates_(context, control_,
+                         {[this] {
+                            return MeshCertificates::Node{identity_.cluster_id, identity_.node_id,
+                                                          identity_.cluster_ca_pem};
+                          },
+                          [this](MeshHandPtr identities) {
+                            identities_ = identities;
+                            workloads_.set_identities(std::move(identities));
+                          }}),
       sync_wanted_(context.executor),
       sync_done_(context.executor),
       beat_now_(context.executor) {}

@@ -95,6 +95,7 @@ class Agent {
   std::shared_ptr<MeshListener> listener_;
   SessionBroker broker_;
   MeshCertificates mesh_certificates_;
+  MeshHandPtr identities_;  // as last told
 
   AppliedPtr applied_;
   ControlState control_state_;

@@ -7,6 +7,7 @@
 #include "base/id.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/net/timer.hpp"
 #include "base/secret.hpp"
 #include "host/agent/supervise/workload_port.hpp"
 
@@ -21,6 +22,9 @@ constexpr net::milliseconds kReadyLimit{10'000};  // a worker that is just being
 constexpr int kDialsOfOrganizationMax = 16;
 constexpr net::milliseconds kSecretDeadline{10'000};
 constexpr std::string_view kBarred = "you may not use the sessions of this organization any more";
+// What a session said last may still wait in the mesh for a client whose path just died; its worker
+// is gone, so nobody can do anything with the stream but read that.
+constexpr net::milliseconds kLastWords{10'000};
 constexpr net::milliseconds kCloseGrace{4'000};  // a worker exits within 2 s after closing
 
 }  // namespace
@@ -67,23 +71,60 @@ Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied
   return found->second;
 }
 
+Status check_service(const json::object& claims, const StreamClaims& stream, const MeshKeys& keys,
+                     const std::string& cluster_id) {
+  const auto key = keys.all().find(MeshUse{MeshPurpose::service, stream.organization});
+  if (key == keys.all().end() || key->second.service_id.empty()) {
+    return fail(Errc::forbidden, "this node is no service of that organization");
+  }
+  const std::string audience = "spiffe://" + cluster_id + "/service/" + key->second.service_id;
+  if (json_string_or_none(claims, "iss") != cluster_id ||
+      json_string_or_none(claims, "aud") != audience) {
+    return fail(Errc::forbidden, "the lease is for another service");
+  }
+  return {};
+}
+
 SessionBroker::SessionBroker(Parts parts) : parts_(std::move(parts)) {}
 
 void SessionBroker::on_stream(std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream) {
-  parts_.context.tasks.spawn(
-      "stream", serve(*this, id, std::move(claims), std::move(from), std::move(stream)));
+  const auto answer = [this, id](const Status& taken) {
+    if (taken) {
+      parts_.listener.accept(id);
+    } else {
+      parts_.listener.refuse(id, taken.error());
+    }
+  };
+  MeshStream given{std::move(claims), std::move(from), std::move(stream), answer};
+  parts_.context.tasks.spawn("stream", serve(*this, std::move(given)));
 }
 
-net::Task<void> SessionBroker::serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
-                                     std::string from, Fd stream) {
-  Status routed = co_await self.route(std::move(claims), std::move(from), std::move(stream));
-  if (routed) {
-    self.parts_.listener.accept(id);
-    co_return;
+void SessionBroker::on_mesh_stream(MeshStream stream) {
+  if (Status meant = check_mesh(stream); !meant) {
+    ++parts_.context.counters.streams_refused;
+    log::warn("stream of the mesh refused", {{"detail", meant.error().text()}});
+    return stream.answer(meant);
   }
-  ++self.parts_.context.counters.streams_refused;
-  log::warn("stream refused", {{"detail", routed.error().text()}});
-  self.parts_.listener.refuse(id, routed.error());
+  parts_.context.tasks.spawn("stream", serve(*this, std::move(stream)));
+}
+
+Status SessionBroker::check_mesh(const MeshStream& stream) const {
+  auto claims = parse_stream_claims(*stream.claims);
+  if (!claims) return fail(std::move(claims.error()));
+  const MeshHandPtr hand = parts_.identities ? parts_.identities() : nullptr;
+  const AppliedPtr applied = parts_.applied();
+  if (hand == nullptr || applied == nullptr) return fail(Errc::unavailable, "no service yet");
+  return check_service(*stream.claims, *claims, hand->keys, applied->membership.cluster_id);
+}
+
+net::Task<void> SessionBroker::serve(SessionBroker& self, MeshStream stream) {
+  Status routed = co_await self.route(std::move(stream.claims), std::move(stream.from),
+                                      std::move(stream.stream));
+  if (!routed) {
+    ++self.parts_.context.counters.streams_refused;
+    log::warn("stream refused", {{"detail", routed.error().text()}});
+  }
+  stream.answer(routed);
 }
 
 net::Task<Status> SessionBroker::route(ipc::JsonPtr raw, std::string from, Fd stream) {
@@ -360,6 +401,13 @@ void SessionBroker::session_exited(const std::string& session, const ExitInfo& h
 void SessionBroker::ended(const std::string& session) {
   sessions_.erase(session);
   parts_.workloads.session_ended();
+  parts_.context.tasks.spawn("drop streams", drop_later(*this, session));
+}
+
+net::Task<void> SessionBroker::drop_later(SessionBroker& self, std::string session) {
+  co_await net::sleep_for(kLastWords);
+  // It may have been opened again: by a lease of the same session, after a worker that failed.
+  if (!self.sessions_.contains(session)) self.parts_.workloads.drop_streams(session, "");
 }
 
 std::vector<SessionReport> SessionBroker::report() const {

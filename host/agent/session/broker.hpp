@@ -33,6 +33,11 @@ Result<StreamClaims> parse_stream_claims(const boost::json::object& claims);
 // it. Pure.
 Result<Resource> check_stream(const StreamClaims& claims, const Applied& applied, SystemTime now);
 
+// Is the lease for the service that this node is for its organization? `forbidden` otherwise: what
+// the mesh verified is the lease, and which of the node's services it is for. Pure.
+Status check_service(const boost::json::object& claims, const StreamClaims& stream,
+                     const MeshKeys& keys, const std::string& cluster_id);
+
 class SessionBroker {
  public:
   struct Parts {
@@ -44,11 +49,14 @@ class SessionBroker {
     std::function<AppliedPtr()> applied;
     // Brings D up to date now; true when it was reached.
     std::function<net::Task<bool>()> refresh;
+    // The node's identities; null, or no function: it is no service.
+    std::function<MeshHandPtr()> identities = {};
   };
   explicit SessionBroker(Parts parts);
 
   // From the listener: ends in accept() or refuse() of `id`.
   void on_stream(std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream);
+  void on_mesh_stream(MeshStream stream);
   // A session worker of an earlier agent: taken over, or reported as lost.
   void adopt(InstanceRecord record);
   // The control plane wants this session ended. One that is not here is reported closed.
@@ -71,8 +79,9 @@ class SessionBroker {
   net::Task<void> stop_all();
 
  private:
-  static net::Task<void> serve(SessionBroker& self, std::int64_t id, ipc::JsonPtr claims,
-                               std::string from, Fd stream);
+  static net::Task<void> serve(SessionBroker& self, MeshStream stream);
+  static net::Task<void> drop_later(SessionBroker& self, std::string session);
+  Status check_mesh(const MeshStream& stream) const;
   net::Task<Status> route(ipc::JsonPtr claims, std::string from, Fd stream);
   // `begun`: there is a session, which tells itself how it ends.
   net::Task<Result<std::shared_ptr<Session>>> create(StreamClaims claims, Resource resource,

@@ -51,6 +51,7 @@ Process::Process(Context& context, InstanceRecord record, OnMessage on_message)
       on_message_(std::move(on_message)),
       budget_(std::make_shared<ipc::MessageBudget>(rate_of(record_.kind),
                                                    std::chrono::steady_clock::now())),
+      asked_max_(asked_max(record_.kind)),
       exited_(context.executor),
       disconnected_(context.executor),
       self_(std::make_shared<Process*>(this)) {
@@ -179,7 +180,7 @@ void Process::on_message(ipc::Message message) {
   if (message.id) {
     // Sent again after a new hello: who answers the first answers this one.
     if (asked_.contains(*message.id)) return;
-    if (asked_.size() >= asked_max(record_.kind)) {
+    if (asked_.size() >= asked_max_) {
       ++context_.counters.requests_refused;
       client_->refuse(*message.id, {Errc::exhausted, "too many requests wait for an answer"});
       return;

@@ -48,6 +48,8 @@ class Process {
   static Result<std::unique_ptr<Process>> adopted(Context& context, InstanceRecord record,
                                                   OnMessage on_message);
 
+  // How many of its requests may wait for an answer; otherwise what its kind may.
+  void allow_requests(std::size_t most) { asked_max_ = most; }
   // Connects and says hello; the answer has the process's own status. Again after connection loss.
   net::Task<Result<ipc::Message>> connect(net::milliseconds timeout);
   // `unavailable` when not connected.
@@ -90,7 +92,8 @@ class Process {
   InstanceRecord record_;
   OnMessage on_message_;
   std::shared_ptr<ipc::MessageBudget> budget_;  // also its connections'
-  std::set<std::int64_t> asked_;                // requests of the process, not yet answered
+  std::size_t asked_max_;
+  std::set<std::int64_t> asked_;  // requests of the process, not yet answered
   Fd pidfd_;
   std::unique_ptr<ipc::IpcClient> client_;
   net::Event exited_;

@@ -42,6 +42,13 @@ Result<ZygoteSpec> spec_of(const RoleAssignment& role, const Applied& applied) {
               role.product + " " + version + " has no adapter for the role " + role.role);
 }
 
+// Those that have something here.
+std::set<std::string> organizations_of(const Applied& applied) {
+  std::set<std::string> out;
+  for (const auto& [id, resource] : applied.access.resources) out.insert(resource.organization_id);
+  return out;
+}
+
 // Which roles of the mesh are filled by the process of core-mesh, and why the others are not.
 void join_mesh(std::vector<PlannedRole>& plan) {
   const PlannedRole* core = nullptr;
@@ -124,6 +131,10 @@ void Workloads::set_identities(MeshHandPtr identities) {
 Workloads::Workloads(Context& context, LogCapture& logs, Hooks hooks)
     : context_(context), logs_(logs), hooks_(std::move(hooks)) {}
 
+void Workloads::drop_streams(const std::string& session, const std::string& organization) {
+  for (const auto& zygote : all()) zygote->drop_streams(session, organization);
+}
+
 std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   Zygote::Hooks hooks;
   hooks.changed = hooks_.changed;
@@ -132,6 +143,7 @@ std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   hooks.artifact_refused = hooks_.artifact_refused;
   hooks.open_stream = hooks_.open_stream;
   hooks.knows_session = hooks_.knows_session;
+  hooks.mesh_stream = hooks_.mesh_stream;
   hooks.gave_way = [this] {
     if (applied_ != nullptr) apply(applied_);
   };
@@ -168,6 +180,12 @@ void Workloads::adopt(InstanceRecord record, const Applied* applied) {
 
 void Workloads::apply(AppliedPtr applied) {
   if (stopping_) return;
+  if (applied_ != nullptr && applied_ != applied) {
+    const std::set<std::string> served = organizations_of(*applied);
+    for (const std::string& before : organizations_of(*applied_)) {
+      if (!served.contains(before)) drop_streams("", before);
+    }
+  }
   applied_ = std::move(applied);
   std::vector<PlannedRole> plan;
   // A node that is not active starts nothing, and lets what runs come to its end.

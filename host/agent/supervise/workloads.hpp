@@ -46,6 +46,7 @@ class Workloads {
                                         std::string target, net::milliseconds limit)>
         open_stream = {};
     std::function<bool(const std::string& session)> knows_session = {};  // Zygote::Hooks
+    std::function<void(MeshStream stream)> mesh_stream = {};             // Zygote::Hooks
   };
   Workloads(Context& context, LogCapture& logs, Hooks hooks);
 
@@ -55,6 +56,8 @@ class Workloads {
   // Starts what is missing, retires what is not wanted any more, retries what failed when its
   // assignment or release changed.
   void apply(AppliedPtr applied);
+  // Zygote::drop_streams() of the node's mesh, if it has one.
+  void drop_streams(const std::string& session, const std::string& organization);
   // What plugins of the mesh are handed, now and when they start.
   void set_identities(MeshHandPtr identities);
   const std::vector<PlannedRole>& plan() const { return plan_; }

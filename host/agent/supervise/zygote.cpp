@@ -26,6 +26,9 @@ constexpr net::milliseconds kTermGrace{3'000};
 constexpr net::milliseconds kDrainLimit{30'000};
 constexpr int kReconnectTries = 5;
 
+// 256 streams that are handed over (rap/ext/mesh.h), beside what any workload asks.
+constexpr std::size_t kMeshRequestsMax = 256 + 24;
+
 constexpr std::string_view kOffered[] = {"rap.host.log/1",     "rap.host.config/1",
                                          "rap.host.loop/1",    "rap.host.stream/1",
                                          "rap.host.metrics/1", "rap.host.health/1"};
@@ -149,6 +152,7 @@ Status Zygote::adopt(InstanceRecord record) {
   if (!process) return fail(std::move(process.error()));
   logs_.reopen({name_, spec_.release.manifest.product, spec_.organization});
   process_ = std::move(*process);
+  if (spec_.mesh()) process_->allow_requests(kMeshRequestsMax);
   return {};
 }
 
@@ -266,6 +270,7 @@ net::Task<Status> Zygote::launch() {
   }
   process_ = std::make_unique<Process>(
       context_, record_of(spec_), [this](ipc::Message message) { on_message(std::move(message)); });
+  if (spec_.mesh()) process_->allow_requests(kMeshRequestsMax);
   const int artifact = sealed->fd.get();
   std::vector<std::pair<int, int>> extra{{4, artifact}};
   Fd state;
@@ -409,6 +414,9 @@ void Zygote::on_message(ipc::Message message) {
   if (spec_.workload() && message.op == "stream.open" && message.id) {
     context_.tasks.spawn("stream.open", stream_open(shared_from_this(), std::move(message)));
     return;
+  }
+  if (spec_.mesh() && message.op == "stream" && message.id && hooks_.mesh_stream) {
+    return on_mesh_stream(std::move(message));
   }
   if (message.id) process_->refuse(*message.id, Error{Errc::unsupported, message.op});
 }

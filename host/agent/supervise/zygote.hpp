@@ -64,6 +64,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
         open_stream;
     // There is a record of this session. Empty: of every one.
     std::function<bool(const std::string& session)> knows_session;
+    // From a workload of the mesh. Empty: refused.
+    std::function<void(MeshStream stream)> mesh_stream;
     // A workload has let go of its sockets, or has ended: its successor may start.
     std::function<void()> gave_way;
   };
@@ -99,6 +101,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   // State and words for the role that this adapter fills, `spec`'s or a joined one.
   JoinedAdapters::State state_of(const std::string& adapter) const;
 
+  // A session or an organization is over (one of them is empty): its streams end. Lost without a
+  // connection.
+  void drop_streams(const std::string& session, const std::string& organization);
   // The worker's own word, as docs/contracts/ipc.md has it.
   net::Task<Result<ipc::Message>> ask_status();
 
@@ -137,6 +142,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   void take_health(const boost::json::object& status, const std::string& adapter);
   void note_joined(JoinedRecords records);
   void tell_joined();
+  void on_mesh_stream(ipc::Message message);
+  static net::Task<void> send_drop(std::shared_ptr<Zygote> self, std::string session,
+                                   std::string organization);
   static net::Task<void> stream_open(std::shared_ptr<Zygote> self, ipc::Message message);
   // An earlier agent may have ended between the fork and its note of it: nobody could end that
   // session any more, and `stop` would be refused for ever.

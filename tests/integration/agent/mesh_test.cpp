@@ -95,6 +95,124 @@ TEST_F(MeshProbe, HasTheNetworkAndIsHandedTheNodesIdentities) {
   stop_everything(life);
 }
 
+// A node that is also the service of an organization: sessions of the plugin echo.
+class MeshSessions : public MeshProbe {
+ protected:
+  void SetUp() override {
+    MeshProbe::SetUp();
+    config_.services.push_back({"core-mesh", "claims", "127.0.0.1:0"});
+    auto applied = std::make_shared<Applied>(*applied_);
+    applied->membership.cluster_id = cluster_;
+    const std::string file = directory_of("RAP_TEST_PLUGIN_DIR", RAP_TEST_PLUGIN_DIR) + "/echo.so";
+    ListedTarget listed;
+    listed.product = "plugin.rap.echo";
+    listed.version = "0.1.0";
+    listed.release_seq = 1;
+    listed.security_epoch = 0;
+    auto release =
+        release_from_manifest(output_of(bin("rap-plugin-check") + " manifest " + file +
+                                        " --product plugin.rap.echo --version 0.1.0 --seq 1"),
+                              listed);
+    ASSERT_TRUE(release) << release.error().text();
+    const ArtifactStore store(config_.state_dir / "store");
+    ASSERT_TRUE(store.add(release->artifact_sha256, [&](const fs::path& to) -> Status {
+      fs::copy_file(file, to);
+      return {};
+    }));
+    applied->releases.emplace(ReleaseKey{"plugin.rap.echo", "0.1.0"}, *release);
+    RoleAssignment role = applied->roles[0];
+    role.assignment_id = RoleAssignmentId::fresh().str();
+    role.role = "echo-worker";
+    role.product = "plugin.rap.echo";
+    applied->roles.push_back(role);
+    applied->access.resources.at(resource_).role = "echo-worker";
+    applied_ = applied;
+  }
+  void begin(Life& life) {
+    MeshProbe::begin(life);
+    life.identities = std::make_shared<const MeshHand>(MeshHand{
+        MeshKeys::parse(R"({"keys":[{"purpose":"service","organization":")" + organization_ +
+                        R"(","service":"svc_1","key_pem":"K",)" + R"("certificate_pem":"C"}]})")
+            .value(),
+        "CA"});
+    ASSERT_TRUE(life.until([&] {
+      for (const WorkloadReport& report : life.workloads.report()) {
+        if (report.state != WorkloadState::running) return false;
+      }
+      return true;
+    })) << detail_of(life);
+  }
+  boost::json::object claims() const {
+    boost::json::object out = *claims_of(session_, "open", "usr_1");
+    out["iss"] = cluster_;
+    out["aud"] = "spiffe://" + cluster_ + "/service/svc_1";
+    return out;
+  }
+  // What a client has that reached the service over the mesh with a lease that says so.
+  static Fd arrive(Life& life, const boost::json::object& claims) {
+    Fd fd;
+    for (const auto& zygote : life.workloads.all()) {
+      for (const ServiceReport& service : zygote->services()) {
+        if (service.service == "claims") fd = connect_to_service(service.address);
+      }
+    }
+    const std::string line = boost::json::serialize(claims) + "\n";
+    EXPECT_EQ(::send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(line.size()));
+    return fd;
+  }
+  const std::string cluster_ = ClusterId::fresh().str();
+  const std::string session_ = SessionId::fresh().str();
+};
+
+TEST_F(MeshSessions, AStreamOfTheMeshIsASessionAndEndsWithIt) {
+  Life life(config_, 1);
+  begin(life);
+  const Fd stream = arrive(life, claims());
+  EXPECT_TRUE(greets(life, stream));
+  EXPECT_TRUE(hears(life, "taken 0  \n"));
+  ASSERT_EQ(life.broker->report().size(), 1u);
+  EXPECT_EQ(life.broker->report()[0].controller, "ada");
+  EXPECT_TRUE(life.wait(closing(life, session_)));
+  EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }, 30s));
+  // Its streams, also those that wait for their next path, after they could hear its last words.
+  EXPECT_TRUE(hears(life, "drop " + session_ + "/\n"));
+  // Nothing of the organization is left here.
+  auto without = std::make_shared<Applied>(*applied_);
+  without->access.resources.clear();
+  life.workloads.apply(without);
+  EXPECT_TRUE(hears(life, "drop /" + organization_ + "\n"));
+  net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
+  EXPECT_TRUE(life.until([&] { return fs::is_empty(config_.run_dir / "instances"); }, 30s));
+}
+
+TEST_F(MeshSessions, ALeaseForAnotherServiceOrOrganizationIsRefused) {
+  Life life(config_, 1);
+  begin(life);
+  const auto refused = [&](const char* claim, const std::string& value) {
+    boost::json::object bad = claims();
+    bad[claim] = value;
+    const auto before = life.context.counters.streams_refused;
+    const Fd fd = arrive(life, bad);
+    EXPECT_TRUE(life.until([&] { return life.context.counters.streams_refused > before; }, 30s));
+    char byte = 0;
+    EXPECT_TRUE(life.until([&] { return ::recv(fd.get(), &byte, 1, MSG_DONTWAIT) == 0; }, 30s));
+  };
+  refused("aud", "spiffe://" + cluster_ + "/service/svc_2");
+  refused("aud", "spiffe://" + cluster_ + "/node/nod_1");
+  refused("iss", ClusterId::fresh().str());
+  refused("org", OrganizationId::fresh().str());
+  refused("mode", "root");
+  EXPECT_TRUE(hears(life, "taken -5 forbidden the lease is for another service\n"));
+  EXPECT_TRUE(hears(life, "forbidden this node is no service of that organization\n"));
+  EXPECT_EQ(life.broker->size(), 0u);
+  life.identities = nullptr;
+  refused("name", "bob");
+  EXPECT_TRUE(hears(life, "no service yet\n"));
+  net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
+  EXPECT_TRUE(life.until([&] { return fs::is_empty(config_.run_dir / "instances"); }, 30s));
+}
+
 // The same with relay-node, which another adapter of the library fills.
 class MeshRoles : public MeshProbe {
  protected:

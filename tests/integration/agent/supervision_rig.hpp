@@ -75,7 +75,8 @@ struct Life {
                return SessionBroker::open_for_workload(
                    *broker, std::move(role), std::move(organization), std::move(target), limit);
              },
-             [this](const std::string& session) { return broker->knows(session); }}),
+             [this](const std::string& session) { return broker->knows(session); },
+             [this](MeshStream stream) { broker->on_mesh_stream(std::move(stream)); }}),
         listener(std::make_shared<MeshListener>(
             context, logs, [](std::int64_t, ipc::JsonPtr, std::string, Fd) {}, nullptr)) {
     SessionBroker::Parts parts{context,
@@ -84,7 +85,8 @@ struct Life {
                                workloads,
                                *listener,
                                [this] { return applied; },
-                               [this] { return no_refresh(); }};
+                               [this] { return no_refresh(); },
+                               [this] { return identities; }};
     broker.emplace(std::move(parts));
   }
   ~Life() {
@@ -126,6 +128,7 @@ struct Life {
   SessionEvents events;
   LogCapture logs;
   AppliedPtr applied;
+  MeshHandPtr identities;
   int artifact_bad = 0;
   Workloads workloads;
   std::shared_ptr<MeshListener> listener;

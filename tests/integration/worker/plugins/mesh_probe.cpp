@@ -107,19 +107,39 @@ struct MeshProbe : Common {
     log_ += "drop " + std::string(session) + "/" + std::string(organization) + "\n";
   }
 
-  // A stream for the service "deliver" is one that the mesh verified.
+  // A stream for the service "deliver" is one that the mesh verified; for "claims" its first line
+  // says with what.
   void accept(int fd, const rap_incoming& from) override {
+    if (rap::view(from.service) == "claims") {
+      rap::check(host.need<rap_host_loop_1>().watch(
+                     host.raw, fd, RAP_IO_READ, rap::io<MeshProbe, &MeshProbe::on_claims>, this),
+                 "watch");
+      return;
+    }
     if (rap::view(from.service) != "deliver") return Common::accept(fd, from);
+    const auto done = rap::mesh_taken<MeshProbe, &MeshProbe::on_taken>;
+    rap_mesh_stream bad{};
+    bad.size = sizeof bad;
+    bad.claims_json = rap::borrow("[1]");
+    const auto& mesh = host.need<rap_host_mesh_1>();
+    log_ += "bad claims " + std::to_string(mesh.deliver(host.raw, fd, &bad, done, this)) + "\n";
+    deliver(fd, R"({"sid":"ses_1","org":"org_1"})");
+  }
+  void on_claims(int fd, std::uint32_t) {
+    host.need<rap_host_loop_1>().unwatch(host.raw, fd);
+    std::string line;
+    char c = 0;
+    while (recv(fd, &c, 1, 0) == 1 && c != '\n') line += c;
+    deliver(fd, line);
+  }
+  void deliver(int fd, const std::string& claims) {
     rap_mesh_stream stream{};
     stream.size = sizeof stream;
-    stream.claims_json = rap::borrow(R"({"sid":"ses_1","org":"org_1"})");
+    stream.claims_json = rap::borrow(claims);
     stream.from = rap::borrow("192.0.2.7");
-    const auto& mesh = host.need<rap_host_mesh_1>();
-    rap_mesh_stream bad = stream;
-    bad.claims_json = rap::borrow("[1]");
-    const auto done = rap::mesh_taken<MeshProbe, &MeshProbe::on_taken>;
-    log_ += "bad claims " + std::to_string(mesh.deliver(host.raw, fd, &bad, done, this)) + "\n";
-    rap::check(mesh.deliver(host.raw, fd, &stream, done, this), "deliver");
+    rap::check(host.need<rap_host_mesh_1>().deliver(
+                   host.raw, fd, &stream, rap::mesh_taken<MeshProbe, &MeshProbe::on_taken>, this),
+               "deliver");
   }
   void on_taken(rap_result result, std::string_view code, std::string_view detail) {
     log_ += "taken " + std::to_string(result) + " " + std::string(code) + " " +
