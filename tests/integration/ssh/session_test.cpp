@@ -152,18 +152,21 @@ TEST_F(SshSessionTest, SleepsWhileTheHostIsBusy) {
   open();
   host_.keep_frames = false;
   host_.input("yes\r");
-  std::size_t most = 0;
   // Long enough for some pauses to come right after the channel's window was extended.
   for (int round = 0; round < 20; ++round) {
     host_.busy_after = host_.terminal_bytes + 250'000;
     host_.writable();
     ASSERT_TRUE(host_.run([&] { return host_.terminal_bytes >= host_.busy_after; }));
-    host_.run([] { return false; }, std::chrono::milliseconds(20));
-    const std::size_t before = host_.io_calls;
-    host_.run([] { return false; }, std::chrono::milliseconds(30));
-    most = std::max(most, host_.io_calls - before);
+    // What is left of the window still comes, slowly when sshd gets no time; then it is quiet. A
+    // session that spins wakes up thousands of times and never is.
+    std::size_t before = 0;
+    int tries = 0;
+    do {
+      ASSERT_LT(++tries, 1000);
+      before = host_.io_calls;
+      host_.run([] { return false; }, std::chrono::milliseconds(30));
+    } while (host_.io_calls - before > 10);
   }
-  EXPECT_LE(most, 10u);  // was thousands
 }
 
 TEST_F(SshSessionTest, RefusesAHostKeyThatIsNotListed) {
