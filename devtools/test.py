@@ -4,6 +4,7 @@ A GoogleTest program counts as its test cases, everything else as one. A program
 failure beside the cases it reported.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -103,22 +104,28 @@ def run_fuzz(tally, name):
         tally.add("fuzz build", 0, 1)
         return
     targets = [t for t in targets_under("asan", "fuzz") if not name or name in t]
+    # One thread each; they wait for nothing.
+    with concurrent.futures.ThreadPoolExecutor(int(jobs())) as pool:
+        for target, done, took in pool.map(lambda t: fuzz_one(FOLDER["asan"] / t, bool(name)), targets):
+            ok = done.returncode == 0
+            print(f"fuzz {target}: {took:.0f} s, {'ok' if ok else 'FAILED'}", flush=True)
+            if not ok:
+                print(done.stdout[-4000:] + done.stderr[-4000:])
+            tally.add(f"fuzz {target}", int(ok), int(not ok))
+
+
+def fuzz_one(program, by_name):
     work = FOLDER["asan"] / "fuzz-work"
-    for target in targets:
-        program = FOLDER["asan"] / target
-        corpus = work / program.name
-        shutil.rmtree(corpus, ignore_errors=True)
-        corpus.mkdir(parents=True)
-        began = time.monotonic()
-        seeds = ROOT / "tests" / "fuzz" / "corpus" / program.name
-        done = subprocess.run(
-            [program, "-use_value_profile=1", *(FUZZ_BY_NAME if name else FUZZ_SHORT), "-timeout=5", "-rss_limit_mb=2048",
-             f"-artifact_prefix={work}/{program.name}-", "-verbosity=0", corpus] + ([seeds] if seeds.is_dir() else []),
-            capture_output=True, text=True)
-        print(f"fuzz {program.name}: {time.monotonic() - began:.0f} s, {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
-        if done.returncode != 0:
-            print(done.stdout[-4000:] + done.stderr[-4000:])
-        tally.add(f"fuzz {program.name}", int(done.returncode == 0), int(done.returncode != 0))
+    corpus = work / program.name
+    shutil.rmtree(corpus, ignore_errors=True)
+    corpus.mkdir(parents=True)
+    seeds = ROOT / "tests" / "fuzz" / "corpus" / program.name
+    began = time.monotonic()
+    done = subprocess.run(
+        [program, "-use_value_profile=1", *(FUZZ_BY_NAME if by_name else FUZZ_SHORT), "-timeout=5",
+         "-rss_limit_mb=2048", f"-artifact_prefix={work}/{program.name}-", "-verbosity=0", corpus]
+        + ([seeds] if seeds.is_dir() else []), capture_output=True, text=True)
+    return program.name, done, time.monotonic() - began
 
 
 def run_asan(tally, name):
