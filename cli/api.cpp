@@ -8,7 +8,7 @@
 #include "base/bytes.hpp"
 #include "base/crypto.hpp"
 #include "base/json.hpp"
-#include "base/net/http_client.hpp"
+#include "cli/http_options.hpp"
 #include "cli/output.hpp"
 #include "cli/run_task.hpp"
 
@@ -51,35 +51,10 @@ json::value parsed(const ApiResponse& answer) {
   return require(parse_json(answer.body, {kBodyBytesMax, 32}), "answer of the server");
 }
 
-net::TlsClientContext tls_of(const Context& context) {
-  net::TlsClientOptions options;
-  if (!context.ca_pem.empty()) {
-    options.trust = net::TrustCa{context.ca_pem};
-  } else {
-    const auto pin = from_base64url(context.ca_pin);
-    net::TrustPin trust;
-    if (!pin || pin->size() != trust.spki_sha256.size()) {
-      throw Failure(Exit::unauthorized, "no certificate authority is known for " + context.server,
-                    "rapctl login --server " + context.server);
-    }
-    std::copy(pin->begin(), pin->end(), trust.spki_sha256.begin());
-    options.trust = trust;
-  }
-  return require(net::TlsClientContext::create(options), "certificate authority");
-}
-
 class HttpApi final : public Api {
  public:
   explicit HttpApi(const Context& context) : server_(context.server), token_(context.token) {
-    const auto url = net::parse_url(server_);
-    if (!url || !url->https) {
-      throw Failure(Exit::usage, "not a server address: '" + server_ + "'",
-                    "give it as https://host:port");
-    }
-    net::HttpClientOptions options;
-    options.base_url = server_;
-    options.tls = tls_of(context);
-    options.user_agent = "rapctl";
+    const net::HttpClientOptions options = http_options(context);
     client_ = require(net::HttpClient::create(io_.get_executor(), options), server_);
   }
 
@@ -217,10 +192,6 @@ void throw_api_failure(const ApiRequest& request, unsigned status, const std::st
 }
 
 std::unique_ptr<Api> connect_api(const Context& context) {
-  if (context.server.empty()) {
-    throw Failure(Exit::usage, "no server is known",
-                  "rapctl login --server https://host:port, or set RAP_SERVER");
-  }
   return std::make_unique<HttpApi>(context);
 }
 

@@ -5,21 +5,24 @@
 #include <boost/json.hpp>
 
 #include "base/id.hpp"
-#include "base/json.hpp"
 #include "base/net/http.hpp"
 #include "base/net/net_error.hpp"
 #include "base/net/x509.hpp"
+#include "cli/carry_renewal.hpp"
 #include "cli/cli.hpp"
 #include "cli/run_task.hpp"
 #include "cli/session_fate.hpp"
+#include "cli/session_stream.hpp"
 #include "cli/terminal/client.hpp"
-#include "fabric/client.hpp"
 
 namespace rap::cli {
 namespace {
 
 // The certificate is for one invocation; somebody may watch a session for a day.
 constexpr std::chrono::hours kIdentityLife{24};
+
+// As long as a stream over the mesh gives its last frame (fabric/resume/limits.hpp).
+constexpr std::chrono::milliseconds kGoodbye{1'000};
 
 // Unless --limit says otherwise: a screenful or some, of months.
 constexpr std::size_t kSessionsShown = 200;
@@ -95,32 +98,36 @@ int report(Cli& cli, const std::string& session, const SessionEnd& end) {
   return static_cast<int>(end.reason == "terminated" ? Exit::terminated : Exit::remote_lost);
 }
 
-// Makes a key for this invocation, asks `path` for a lease bound to it, connects to the node and is
-// the terminal until the end.
+// The other end of a stream over the mesh waits for its client to come back unless it hears that
+// there is none; saying so goes on after the stream was closed.
+void say_goodbye(net::asio::io_context& io) {
+  io.restart();
+  io.run_for(kGoodbye);
+}
+
+// Makes a key for this invocation, asks `path` for leases bound to it, connects over the way that
+// comes with them and is the terminal until the end.
 int go(Cli& cli, const std::string& path, json::object body, View view, FirstScreen first) {
   const net::TlsIdentity identity = net::make_self_signed_identity("rapctl", kIdentityLife);
   const auto facts = require(net::parse_certificate_pem(identity.certificate_pem), "certificate");
-  body["client_certificate_sha256"] = to_base64url(facts.sha256);
+  const std::string certificate = to_base64url(facts.sha256);
+  body["client_certificate_sha256"] = certificate;
   body["mode"] = view == View::yes ? "view" : "control";
-  const json::value answer = cli.api().post(path, body);
-  const std::string session = text_at(answer, "session.id");
+  const SessionAccess access =
+      require(parse_session_access(cli.api().post(path, body)), "answer of the server");
+  const std::string& session = access.session_id;
+  const std::string at = place_of(access);
 
-  fabric::SessionStreamOptions options;
-  options.endpoint = text_at(answer, "node.endpoint");
-  options.spiffe_id = text_at(answer, "node.spiffe_id");
-  const json::object* object = answer.if_object();
-  const json::value* place = object ? object->if_contains("node") : nullptr;
-  const json::object* node = place ? place->if_object() : nullptr;
-  if (!node) throw Failure(Exit::error, "the server's answer names no node");
-  options.cluster_ca_pem = require(json_string(*node, "cluster_ca_pem"), "answer of the server");
-  options.identity = identity;
-  options.session_id = session;
-  options.lease = require(json_string(answer.get_object(), "lease"), "answer of the server");
-
+  const SessionClocks clocks;
   net::asio::io_context io{1};
-  const std::string at = "node " + options.endpoint;
+  SessionDial dial;
+  dial.access = access;
+  dial.identity = identity;
+  if (access.mesh) {
+    dial.renew = carry_renewal(cli.context(), io.get_executor(), session, certificate);
+  }
   try {
-    auto stream = run_task(io, fabric::open_session_stream(std::move(options)));
+    auto stream = run_task(io, open_stream(std::move(dial), clocks));
     if (!stream) {
       const Fate fate = ask_fate(cli.api(), session);
       // "conflict": it ended before we came, as one does that its plugin would not open.
@@ -130,6 +137,7 @@ int go(Cli& cli, const std::string& path, json::object body, View view, FirstScr
       throw Failure(stream.error(), at, todo_without_stream(session, stream.error().code, fate));
     }
     const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view, first));
+    say_goodbye(io);
     return report(cli, session, end);
   } catch (const net::NetError& error) {
     throw Failure(error.error(), at, todo_without_stream(session, error.code(), {}));

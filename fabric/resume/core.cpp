@@ -106,6 +106,7 @@ void Core::attach(std::uint64_t peer_next) {
 
 Task<void> Core::attachment() {
   attachment_over_ = false;
+  reader_over_ = false;
   net::TaskGroup pumps(executor_);
   pumps.spawn("resume read", read_pump(shared_from_this()));
   pumps.spawn("resume write", write_pump(shared_from_this()));

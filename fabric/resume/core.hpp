@@ -93,6 +93,7 @@ class Core : public std::enable_shared_from_this<Core> {
   net::ByteStreamPtr transport_;  // null while waiting
   Bytes greeting_;                // goes first on it
   bool attachment_over_ = false;
+  bool reader_over_ = false;           // of this attachment
   net::ByteStreamPtr next_transport_;  // offered, or dialled
   std::uint64_t next_peer_next_ = 0;   // what its other end wants first
   std::optional<Error> try_failed_;    // for good

@@ -24,7 +24,8 @@ Task<void> Core::read_pump(std::shared_ptr<Core> self) {
     Core& core;
     // While CLOSE is on its way the writer ends the attachment.
     ~EndAttachment() {
-      if (!core.engine_.closing()) core.end_attachment();
+      core.reader_over_ = true;
+      if (!core.engine_.closing() || core.engine_.close_sent()) core.end_attachment();
     }
   } at_end{*self};
   try {
@@ -42,8 +43,12 @@ Task<void> Core::read_frames() {
     if (n == 0) co_return;
     have += n;
     const bool was_full = have == stage.size();
-    const std::size_t used = consume(ByteView(stage).first(have));
-    if (over_ || engine_.closing()) co_return;
+    const std::size_t used = engine_.closing() ? have : consume(ByteView(stage).first(have));
+    if (over_) co_return;
+    if (engine_.closing()) {  // only its end is waited for
+      have = 0;
+      continue;
+    }
     std::memmove(stage.data(), stage.data() + used, have - used);
     have -= used;
     if (was_full && stage.size() < kStageBytesMax) stage.resize(kStageBytesMax);
@@ -99,9 +104,13 @@ std::size_t Core::consume(ByteView bytes) {
 Task<void> Core::write_pump(std::shared_ptr<Core> self) {
   struct EndAttachment {
     Core& core;
-    // After an orderly end the reader sees the other end's.
+    // After an orderly end the reader sees the other end's; after CLOSE of a dialler too: closing a
+    // transport at once may overtake what was written to it, as RST_STREAM does at every hop, and
+    // whoever does not hear that a client has gone waits for it.
     ~EndAttachment() {
-      if (!core.engine_.finished() || core.engine_.closing()) core.end_attachment();
+      const bool waits =
+          core.engine_.closing() ? core.dials() && !core.reader_over_ : core.engine_.finished();
+      if (!waits) core.end_attachment();
     }
   } at_end{*self};
   try {

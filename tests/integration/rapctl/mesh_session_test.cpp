@@ -1,0 +1,98 @@
+// `rapctl session` over the mesh: the program itself, on a terminal.
+#include <gtest/gtest.h>
+
+#include "tests/integration/rapctl/rapctl_process.hpp"
+#include "tests/support/run_task.hpp"
+
+namespace rap::test {
+namespace {
+
+class MeshSessionTest : public ::testing::Test {
+ protected:
+  MeshPlane plane;
+
+  std::size_t streams() { return plane.world.node(3).service_end().counts().streams; }
+  std::vector<std::string> open() { return {"session", "open", "--resource", "web-1"}; }
+};
+
+TEST_F(MeshSessionTest, OpensOverEntryAndRelayAndEndsWithTheStatusOfTheShell) {
+  RapctlProcess rapctl(plane, open());
+  ASSERT_TRUE(rapctl.sees("[screen]")) << rapctl.output();
+  rapctl.type("hello");
+  EXPECT_TRUE(rapctl.sees("hello"));
+  EXPECT_EQ(plane.world.node(2).server().counts().relayed, 1u);
+  rapctl.type("\rexit 7\r");
+  EXPECT_EQ(rapctl.ended(), 7) << rapctl.output();
+  EXPECT_TRUE(plane.until([&] { return streams() == 0; })) << "it said goodbye";
+  EXPECT_EQ(plane.renewed, 0);
+}
+
+TEST_F(MeshSessionTest, LeavingIsToldToTheService) {
+  for (const std::string way : {"\r~d", "\r~."}) {
+    RapctlProcess rapctl(plane, {"session", "attach", plane.session});
+    ASSERT_TRUE(rapctl.sees("[screen]")) << rapctl.output();
+    EXPECT_EQ(streams(), 1u);
+    rapctl.type(way);
+    EXPECT_EQ(rapctl.ended(), 0) << rapctl.output();
+    EXPECT_TRUE(plane.until([&] { return streams() == 0; })) << way;
+  }
+  EXPECT_EQ(plane.view_or_control, "control");
+  EXPECT_EQ(plane.attached, 2);
+}
+
+TEST_F(MeshSessionTest, WatchesOnly) {
+  RapctlProcess rapctl(plane, {"session", "attach", plane.session, "--view"});
+  ASSERT_TRUE(rapctl.sees("[screen]")) << rapctl.output();
+  EXPECT_EQ(plane.view_or_control, "view");
+  rapctl.type("abc\003");
+  EXPECT_EQ(rapctl.ended(), 0) << rapctl.output();
+  EXPECT_EQ(plane.typed, "");
+}
+
+TEST_F(MeshSessionTest, AsksForAnotherCarryLeaseWhenItsOwnIsOver) {
+  plane.carry_until = std::chrono::seconds(-1);
+  plane.first_carry_works = false;
+  RapctlProcess rapctl(plane, open());
+  ASSERT_TRUE(rapctl.sees("[screen]")) << rapctl.output();
+  EXPECT_EQ(plane.renewed, 1);
+}
+
+TEST_F(MeshSessionTest, TheShellGoesOnWhenTheRelayDies) {
+  RapctlProcess rapctl(plane, open());
+  ASSERT_TRUE(rapctl.sees("[screen]")) << rapctl.output();
+  plane.world.node(2).kill();
+  rapctl.type("typed meanwhile");
+  plane.run(net::milliseconds(50));  // its port is free
+  plane.world.node(2).start();
+  EXPECT_TRUE(rapctl.sees("typed meanwhile")) << rapctl.output();
+  rapctl.type("\rexit 0\r");
+  EXPECT_EQ(rapctl.ended(), 0) << rapctl.output();
+  EXPECT_EQ(plane.hellos, 1) << "nobody attached again";
+}
+
+TEST_F(MeshSessionTest, SaysWhatTheServiceSaid) {
+  plane.refuses = Error{Errc::conflict, "the session has ended"};
+  plane.fate = R"({"state":"failed","detail":"sshd is away"})";
+  RapctlProcess failed(plane, open());
+  EXPECT_EQ(failed.ended(), 253);
+  EXPECT_NE(failed.output().find("failed: sshd is away"), std::string::npos) << failed.output();
+
+  plane.refuses = Error{Errc::forbidden, "another organization"};
+  RapctlProcess forbidden(plane, open());
+  EXPECT_EQ(forbidden.ended(), 4);
+  EXPECT_NE(forbidden.output().find("another organization"), std::string::npos)
+      << forbidden.output();
+}
+
+TEST_F(MeshSessionTest, SaysThatNoEntryCanBeReached) {
+  auto closed = net::Listener::bind(plane.world.io.get_executor(), {"127.0.0.1", 0});
+  plane.entries = {(*closed)->local_address().text()};
+  (*closed)->close();
+  RapctlProcess rapctl(plane, open());
+  EXPECT_EQ(rapctl.ended(), 7);
+  EXPECT_NE(rapctl.output().find("entry " + plane.entries[0]), std::string::npos)
+      << rapctl.output();
+}
+
+}  // namespace
+}  // namespace rap::test
