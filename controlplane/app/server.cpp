@@ -35,6 +35,9 @@ using net::Task;
 // Requests under way get this long when the server stops; long polls are simply cut.
 constexpr net::milliseconds kDrainGrace{3000};
 constexpr net::milliseconds kMaintenancePause{2000};
+// A round that comes so late says that this process, or its database, stood still: heartbeats
+// could not be heard meanwhile.
+constexpr std::chrono::seconds kStoodStill{6};
 // Clusters whose mesh is looked at in one round of maintenance; the others have their turn next.
 constexpr int kMeshRounds = 50;
 constexpr std::chrono::hours kCertificateLookEvery{24};
@@ -190,11 +193,14 @@ struct Server::Impl {
   Task<void> maintain() {
     // A node that nobody could hear is not silent.
     SystemTime listening_since = clock.now();
+    SystemTime last_round = listening_since;
     const std::chrono::hours kept{24 * config.retention.sessions_days};
     SystemTime looked = clock.now() - kCertificateLookEvery;
     for (;;) {
       co_await net::sleep_for(kMaintenancePause);
       const SystemTime now = clock.now();
+      if (now - last_round > kStoodStill) listening_since = now;
+      last_round = now;
       const bool daily = now - looked >= kCertificateLookEvery;
       if (daily) {
         looked = now;
