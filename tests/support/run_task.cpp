@@ -4,12 +4,14 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "tests/support/patience.hpp"
+
 namespace rap::test {
 
 void run_task(boost::asio::io_context& io, Task<void> task) {
   bool ended = false;
   std::exception_ptr thrown;
-  boost::asio::co_spawn(io, net::with_deadline(std::move(task), net::milliseconds(20'000)),
+  boost::asio::co_spawn(io, net::with_deadline(std::move(task), kPatience),
                         [&](std::exception_ptr error) {
                           thrown = error;
                           ended = true;

@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "contracts/frames/control.hpp"
 #include "contracts/frames/reader.hpp"
+#include "tests/support/patience.hpp"
 
 namespace rap::test {
 
@@ -23,21 +24,21 @@ class TestClient {
   void close() { stream_.reset(); }
 
   // The next hub message; other frames that come before are appended to output().
-  std::optional<frames::HubMessage> next_message(int timeout_ms = 5000);
+  std::optional<frames::HubMessage> next_message(int timeout_ms = kPatienceMs);
   // Skips until a message of that type.
   template <typename T>
-  std::optional<T> next(int timeout_ms = 5000) {
+  std::optional<T> next(int timeout_ms = kPatienceMs) {
     while (auto message = next_message(timeout_ms)) {
       if (auto* wanted = std::get_if<T>(&*message)) return *wanted;
     }
     return std::nullopt;
   }
   // Reads until output() contains `text`.
-  bool wait_output(std::string_view text, int timeout_ms = 5000);
+  bool wait_output(std::string_view text, int timeout_ms = kPatienceMs);
   // Reads until the stream ends; false at the timeout.
-  bool wait_end(int timeout_ms = 5000);
+  bool wait_end(int timeout_ms = kPatienceMs);
   // Reads that many payload bytes without keeping them.
-  std::size_t drain(std::size_t bytes, int timeout_ms);
+  std::size_t drain(std::size_t bytes, int timeout_ms = kPatienceMs);
 
   const std::string& output() const { return output_; }
   int key_frames() const { return key_frames_; }

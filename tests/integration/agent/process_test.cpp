@@ -36,7 +36,7 @@ struct HostileProcess {
 };
 
 net::Task<void> connect(Process& process, bool& done) {
-  auto hello = co_await process.connect(5'000ms);
+  auto hello = co_await process.connect(test::kPatience);
   EXPECT_TRUE(hello);
   done = true;
 }

@@ -21,6 +21,7 @@
 #include "contracts/frames/frame.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/session/broker.hpp"
+#include "tests/support/patience.hpp"
 #include "tests/unit/agent/full_disk.hpp"
 #include "tests/unit/agent/temp_dir.hpp"
 
@@ -98,13 +99,17 @@ struct Life {
   static net::Task<bool> never() { co_return false; }
   net::Task<bool> no_refresh() { return never(); }
 
-  // Runs the loop until `done` says so.
-  bool until(const std::function<bool()>& done, std::chrono::milliseconds limit = 10s) {
-    const auto end = std::chrono::steady_clock::now() + limit;
+  // Runs the loop until `done` says so. A pause of the whole machine counts as one turn.
+  bool until(const std::function<bool()>& done, std::chrono::milliseconds limit = test::kPatience) {
+    std::chrono::nanoseconds awake{0};
+    auto last = std::chrono::steady_clock::now();
     while (!done()) {
-      if (std::chrono::steady_clock::now() > end) return false;
+      if (awake > limit) return false;
       io.restart();
       io.run_for(10ms);
+      const auto now = std::chrono::steady_clock::now();
+      awake += std::min<std::chrono::nanoseconds>(now - last, 100ms);
+      last = now;
     }
     return true;
   }
@@ -116,7 +121,7 @@ struct Life {
       out.emplace(std::move(value));
     };
     net::asio::co_spawn(io, std::move(task), done);
-    EXPECT_TRUE(until([&] { return out.has_value(); }, 30s));
+    EXPECT_TRUE(until([&] { return out.has_value(); }));
     return std::move(*out);
   }
 
@@ -252,7 +257,7 @@ class Supervision : public testing::Test {
 
   void stop_everything(Life& life) {
     net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
-    EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
+    EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }));
   }
 
   const std::string plugin_file_, role_;

@@ -20,9 +20,9 @@ TEST_F(Supervision, StartsForksAndEndsEverything) {
   EXPECT_GT(life.events.waiting(), 0u);
 
   net::asio::co_spawn(life.io, life.broker->stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }, 20s));
+  EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }));
   net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
+  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }));
   EXPECT_TRUE(fs::is_empty(config_.run_dir / "instances"));
 }
 
@@ -54,9 +54,9 @@ TEST_F(Supervision, TheNextAgentFindsTheSameSession) {
   const Fd stream = open_session(second, session, "attach");
   EXPECT_TRUE(greets(second, stream));
   net::asio::co_spawn(second.io, second.broker->stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }, 20s));
+  EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }));
   net::asio::co_spawn(second.io, second.workloads.stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(second.until([&] { return state_of(second) == WorkloadState::stopped; }, 20s));
+  EXPECT_TRUE(second.until([&] { return state_of(second) == WorkloadState::stopped; }));
 }
 
 net::Task<bool> fork_unnoted(std::shared_ptr<Zygote> zygote, std::string session, Fd listening,
@@ -92,11 +92,11 @@ TEST_F(Supervision, ASessionNobodyNotedEndsWithTheNextAgent) {
   begin(second);
   ASSERT_TRUE(running(second)) << second.workloads.report().at(0).detail;
   pollfd ended{pidfd.get(), POLLIN, 0};
-  // Sooner than it would leave by itself.
+  // Sooner than it would leave by itself, which is after 15 s.
   EXPECT_TRUE(second.until([&] { return ::poll(&ended, 1, 0) == 1; }, 5s));
   EXPECT_TRUE(greets(second, open_session(second, known, "attach")));
   net::asio::co_spawn(second.io, second.broker->stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }, 20s));
+  EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }));
   stop_everything(second);  // refused as long as a session is left
 }
 
@@ -132,7 +132,7 @@ TEST_F(Supervision, WhoIsBarredIsDroppedFromTheSessionAndNotLetInAgain) {
   life.broker->bar({});
   EXPECT_TRUE(greets(life, open_session(life, session, "attach", "usr_2")));
   net::asio::co_spawn(life.io, life.broker->stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }, 20s));
+  EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }));
   stop_everything(life);
 }
 
@@ -153,7 +153,7 @@ TEST_F(Supervision, AKilledWorkerIsStartedAgainAndItsSessionReported) {
   EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }));
   EXPECT_GT(life.context.counters.events_kept, kept);
   net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
+  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }));
 }
 
 TEST_F(Supervision, AFlippedByteIsRefusedAndAskedForAgain) {
@@ -169,7 +169,7 @@ TEST_F(Supervision, AFlippedByteIsRefusedAndAskedForAgain) {
   life.workloads.retry_failed();
   EXPECT_TRUE(running(life)) << life.workloads.report().at(0).detail;
   net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
+  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }));
 }
 
 TEST_F(Supervision, AFullDiskDelaysEventsAndLosesNone) {
@@ -187,7 +187,7 @@ TEST_F(Supervision, AFullDiskDelaysEventsAndLosesNone) {
     EXPECT_TRUE(life.until([&] { return !life.events.disk_trouble().empty(); }));
     (void)life.wait(closing(life, session));
     // The worker waits two seconds for its events to be acknowledged, and leaves.
-    EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }, 20s));
+    EXPECT_TRUE(life.until([&] { return life.broker->size() == 0; }));
     EXPECT_EQ(read_text_file(outbox_file(), 1 << 20).value(), before) << "nor half a line";
     EXPECT_FALSE(life.events.disk_trouble().empty());
   }
@@ -198,7 +198,7 @@ TEST_F(Supervision, AFullDiskDelaysEventsAndLosesNone) {
   EXPECT_NE(after.find("\"state\":\"closed\"", detached), std::string::npos) << after;
   EXPECT_EQ(life.events.dropped(), 0u);
   net::asio::co_spawn(life.io, life.workloads.stop_all(), [](std::exception_ptr) {});
-  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }, 20s));
+  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::stopped; }));
 }
 
 TEST_F(Supervision, AWorkerThatCannotStartIsGivenUpAndSaidSo) {
@@ -206,7 +206,7 @@ TEST_F(Supervision, AWorkerThatCannotStartIsGivenUpAndSaidSo) {
   config_.restarts_max = 2;
   Life life(config_, 1);
   begin(life);
-  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::failed; }, 40s));
+  EXPECT_TRUE(life.until([&] { return state_of(life) == WorkloadState::failed; }));
   EXPECT_NE(life.workloads.report().at(0).detail.find("given up"), std::string::npos);
 }
 

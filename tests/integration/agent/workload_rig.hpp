@@ -43,7 +43,7 @@ class EchoService : public Supervision {
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) fd.reset();
-    const timeval limit{3, 0};
+    const timeval limit{test::kPatience.count(), 0};
     if (fd) ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     return fd;
   }

@@ -1,11 +1,13 @@
 """One control plane on private servers, for the tests of one file."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.request
@@ -18,6 +20,7 @@ from tests.support.openapi import Document
 
 BINARIES = pathlib.Path(os.environ.get("RAP_BIN", "build/bin")).absolute()
 PASSWORD = "a good long password"
+TICK_S = 0.05
 
 
 CONTRACT = pathlib.Path(__file__).parents[3] / "contracts" / "openapi.json"
@@ -94,6 +97,30 @@ class ControlPlane:
     def admin_sql(self, text):
         return self.postgres.sql(text, "rap")
 
+    @contextlib.contextmanager
+    def transaction(self, text):
+        """`text` was done in a transaction that is committed at the end of the block."""
+        psql = subprocess.Popen([BIN / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", "rap"], text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.postgres.env())
+        try:
+            psql.stdin.write(f"begin; {text};\n\\echo done\n")
+            psql.stdin.flush()
+            while (line := psql.stdout.readline()) != "done\n":
+                if not line:
+                    raise AssertionError(f"psql ended with {psql.wait()}: {text}")
+            yield
+            psql.communicate("commit;\n", PATIENCE_S)
+        finally:
+            psql.kill()
+            psql.wait()
+            psql.stdin.close()
+            psql.stdout.close()
+
+    def waits_for_a_lock(self):
+        """Whether one of the server's connections does."""
+        return self.admin_sql("select count(*) from pg_stat_activity where usename = 'rap_app' and "
+                              "wait_event_type = 'Lock'") != "0"
+
     def close(self):
         for part in (self.process, self.redis, self.postgres):
             if part:
@@ -162,6 +189,37 @@ class Node:
             "workloads": [], "sessions": [], "director_version": 0, **changes})
 
 
+class Aside(threading.Thread):
+    """`call` on a thread of its own; result() is what it gave, or raises what it raised."""
+
+    def __init__(self, call, *arguments):
+        super().__init__(daemon=True)
+        self.call, self.arguments, self.value, self.error = call, arguments, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.value = self.call(*self.arguments)
+        except Exception as error:  # told to the test's thread
+            self.error = error
+
+    def result(self):
+        if self.awake_until_done() >= PATIENCE_S:
+            raise AssertionError(f"no answer after {PATIENCE_S} s")
+        if self.error:
+            raise self.error
+        return self.value
+
+    def awake_until_done(self):
+        """Waits; the seconds that took, without those in which the whole machine stood still."""
+        awake, last = 0, time.monotonic()
+        while self.is_alive() and awake < PATIENCE_S:
+            self.join(TICK_S)
+            now = time.monotonic()
+            awake, last = awake + min(now - last, 2 * TICK_S), now
+        return awake
+
+
 class PlaneTest(unittest.TestCase):
     redis = True
 
@@ -218,6 +276,27 @@ class PlaneTest(unittest.TestCase):
         self.owner.post(f"/v1/join-requests/{request}/approve", {})
         return node.take(node.ask(token))
 
+    def placed(self, beat, open_session):
+        """`open_session()`; again after a heartbeat when the node counts as silent, as after a pause of the whole machine."""
+        for _ in range(5):
+            try:
+                return open_session()
+            except ApiError as e:
+                if e.status != 503 or "sends heartbeats" not in str(e):
+                    raise
+                beat()
+                time.sleep(1)  # it is stored a moment after its answer
+        return open_session()
+
+    def undisturbed(self, limit_s, attempt):
+        """What `attempt()` gave, from one that took less than `limit_s`: within that a product's limit has not passed."""
+        for _ in range(5):
+            began = time.monotonic()
+            value = attempt()
+            if time.monotonic() - began < limit_s:
+                return value
+        raise AssertionError(f"this machine takes more than {limit_s} s for it, each time")
+
     def kinds(self, chain):
         return [e["kind"] for e in self.owner.items(f"/v1/clusters/{chain}/audit-events")]
 
@@ -268,5 +347,5 @@ class StorageTest(PlaneTest):
         return cluster
 
 
-__all__ = ["ApiError", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "Replica", "StorageTest", "stop_all",
+__all__ = ["ApiError", "Aside", "ControlPlane", "Node", "PASSWORD", "PlaneTest", "Replica", "StorageTest", "stop_all",
            "wait_until"]

@@ -1,37 +1,13 @@
 """Two equal servers on one PostgreSQL and one Redis: whatever one did, the other knows."""
 
-import threading
 import time
 import unittest
 
-from tests.integration.controlplane.harness import PlaneTest, Replica, wait_until
+from tests.integration.controlplane.harness import Aside, PlaneTest, Replica, wait_until
 
 CERTIFICATE = "ab" * 32
-WAKE_S = 2  # a wake takes milliseconds; the poll that was not woken would take POLL_MS
+WAKE_S = 8  # a wake takes milliseconds; the poll that was not woken would take POLL_MS
 POLL_MS = 20_000
-
-
-class Aside(threading.Thread):
-    """`call` on a thread of its own; result() is what it gave, or raises what it raised."""
-
-    def __init__(self, call, *arguments):
-        super().__init__(daemon=True)
-        self.call, self.arguments, self.value, self.error = call, arguments, None, None
-        self.start()
-
-    def run(self):
-        try:
-            self.value = self.call(*self.arguments)
-        except Exception as error:  # told to the test's thread
-            self.error = error
-
-    def result(self, timeout):
-        self.join(timeout)
-        if self.is_alive():
-            raise AssertionError(f"no answer after {timeout} s")
-        if self.error:
-            raise self.error
-        return self.value
 
 
 class Replicas(PlaneTest):
@@ -82,7 +58,8 @@ class Replicas(PlaneTest):
         time.sleep(0.5)
         self.assertTrue(poll.is_alive())
         member.post(f"/v1/sessions/{session}/terminate")
-        desired = poll.result(WAKE_S)
+        self.assertLess(poll.awake_until_done(), WAKE_S)
+        desired = poll.result()
         self.assertEqual([s["session_id"] for s in desired["close_sessions"]], [session])
 
     def test_heartbeats_to_one_are_seen_by_the_other(self):
@@ -106,8 +83,7 @@ class Replicas(PlaneTest):
         poll = Aside(node.api(self.second).get, f"/v1/node/desired?seen={seen}&wait_ms={POLL_MS}")
         time.sleep(0.5)
         self.owner.post(f"/v1/nodes/{node.id}/revoke", {"reason": "lost"})
-        poll.join(WAKE_S)
-        self.assertFalse(poll.is_alive(), "the connection of a revoked node stays open on the other server")
+        self.assertLess(poll.awake_until_done(), WAKE_S, "the connection of a revoked node stays open on the other server")
         self.assertIsNotNone(poll.error)
 
     def test_one_idempotency_key_at_both_creates_one(self):
@@ -117,7 +93,7 @@ class Replicas(PlaneTest):
             key = f"key-{slug}"
             calls = [Aside(self.owner.post, "/v1/organizations", body, key),
                      Aside(self.on_second(self.owner).post, "/v1/organizations", body, key)]
-            made = [call.result(20) for call in calls]
+            made = [call.result() for call in calls]
             self.assertEqual(made[0], made[1], f"round {round_number}")
             self.assertEqual([o["slug"] for o in self.owner.items("/v1/organizations")].count(slug), 1)
         self.refused(422, "conflict", self.on_second(self.owner).post, "/v1/organizations", {**body, "name": "other"}, key)
@@ -127,7 +103,7 @@ class Replicas(PlaneTest):
         calls = [Aside((self.owner, self.on_second(self.owner))[i % 2].post, f"/v1/clusters/{clusters[i // 2 % 2]}/join-tokens",
                        {"ttl_s": 600, "max_uses": 1, "scope": {"roles": []}}) for i in range(16)]
         for call in calls:
-            call.result(20)
+            call.result()
         for cluster in clusters:
             self.assertEqual(self.kinds(cluster).count("join_token.created"), 8)
             told = self.on_second(self.owner).get(f"/v1/clusters/{cluster}/audit-events/verify")

@@ -64,7 +64,7 @@ FakeNode::~FakeNode() {
 void FakeNode::connect_agent() {
   agent_.reset();
   agent_ = std::make_unique<ipc::BlockingClient>(need(ipc::connect_to(socket_path_), "connect"));
-  need(agent_->hello("00112233445566778899aabbccddeeff", ++fence_, 5s), "hello");
+  need(agent_->hello("00112233445566778899aabbccddeeff", ++fence_, kPatience), "hello");
 }
 
 boost::json::object FakeNode::configuration() const {
@@ -87,7 +87,7 @@ boost::json::object FakeNode::configuration() const {
 }
 
 void FakeNode::configure() {
-  const auto answer = need(agent_->call(configuration(), {}, 5s), "configure");
+  const auto answer = need(agent_->call(configuration(), {}, kPatience), "configure");
   endpoint = need(json_string(*answer.body, "endpoint"), "endpoint");
 }
 
@@ -123,7 +123,7 @@ fabric::SessionStreamOptions FakeNode::client_options() const {
 }
 
 Fd FakeNode::take_stream() {
-  ipc::Message message = need(agent_->next_message(8s), "stream");
+  ipc::Message message = need(agent_->next_message(kPatience), "stream");
   if (message.op != "stream" || message.fds.size() != 1) throw std::runtime_error("not a stream");
   const Status status = agent_->answer(*message.id, boost::json::object());
   if (!status) throw std::runtime_error(status.error().text());

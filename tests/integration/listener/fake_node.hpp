@@ -9,6 +9,7 @@
 #include "fabric/client.hpp"
 #include "fabric/lease.hpp"
 #include "host/ipc/blocking_client.hpp"
+#include "tests/support/patience.hpp"
 #include "tests/support/test_ca.hpp"
 
 namespace rap::test {

@@ -54,10 +54,10 @@ class SandboxedSsh : public testing::Test {
                             {"options", options},
                             {"cols", 80},
                             {"rows", 24}};
-    const auto accepted = session.agent->call(body, {}, 5s);
+    const auto accepted = session.agent->call(body, {}, test::kPatience);
     EXPECT_TRUE(accepted) << accepted.error().text();
     for (;;) {
-      const auto message = session.agent->next_message(10s);
+      const auto message = session.agent->next_message(test::kPatience);
       if (!message) return "timeout";
       if (message->op == "stream.open") {
         const Fd stream(dial());

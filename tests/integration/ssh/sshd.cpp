@@ -18,6 +18,9 @@
 #include <stdexcept>
 #include <thread>
 
+#include "tests/support/free_port.hpp"
+#include "tests/support/patience.hpp"
+
 namespace rap::ssh {
 namespace {
 
@@ -43,16 +46,6 @@ sockaddr_in loopback(int port) {
   return address;
 }
 
-int free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof address;
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) std::abort();
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
 bool answers(int port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   const sockaddr_in address = loopback(port);
@@ -71,7 +64,7 @@ Sshd::Sshd() {
     const std::string command = "ssh-keygen -q -t ed25519 -N '' -f " + folder_ + "/" + name;
     if (std::system(command.c_str()) != 0) throw std::runtime_error(command);
   }
-  port_ = free_port();
+  port_ = test::free_port();
   ::mkdir("/run/sshd", 0755);  // sshd refuses to start as root without it
   std::ofstream(folder_ + "/config") << "ListenAddress 127.0.0.1:" << port_ << "\nHostKey "
                                      << folder_ << "/host\nAuthorizedKeysFile " << folder_
@@ -87,7 +80,8 @@ Sshd::Sshd() {
             nullptr);
     ::_exit(127);
   }
-  for (int i = 0; i < 500; ++i) {
+  const auto end = std::chrono::steady_clock::now() + test::kPatience;
+  while (std::chrono::steady_clock::now() < end) {
     if (answers(port_)) return;
     if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -11,6 +11,8 @@
 
 #include <rap/rap.hpp>
 
+#include "tests/support/patience.hpp"
+
 namespace rap::ssh {
 
 struct SeenFrame {
@@ -40,8 +42,7 @@ class TestHost {
   void close();
 
   // Runs the loop until `done`, at most for `limit`; returns whether it was.
-  bool run(const std::function<bool()>& done,
-           std::chrono::milliseconds limit = std::chrono::seconds(10));
+  bool run(const std::function<bool()>& done, std::chrono::milliseconds limit = test::kPatience);
   // Types a line and waits until the output contains `expected`.
   bool type(const std::string& line, const std::string& expected);
 

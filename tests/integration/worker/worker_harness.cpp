@@ -26,8 +26,6 @@ namespace json = boost::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kCall = 10s;
-
 int left_ms(Clock::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
   return static_cast<int>(std::max<long>(0, left.count()));
@@ -94,7 +92,7 @@ std::unique_ptr<ipc::BlockingClient> TestWorker::connect_session(const TestSessi
 }
 
 Result<ipc::Message> TestWorker::hello(std::int64_t fence) {
-  return agent_->hello(nonce_, fence, kCall);
+  return agent_->hello(nonce_, fence, kPatience);
 }
 
 Result<ipc::Message> TestWorker::load(LoadOptions options) {
@@ -137,7 +135,7 @@ Result<ipc::Message> TestWorker::load(LoadOptions options) {
                        {"organization", "org_test"},
                        {"config", options.config},
                        {"mode", options.mode}};
-  return agent_->call(body, {}, kCall);
+  return agent_->call(body, {}, kPatience);
 }
 
 Result<TestSession> TestWorker::fork_session() {
@@ -149,14 +147,14 @@ Result<TestSession> TestWorker::fork_session() {
   if (!listening) return fail(listening.error());
   json::object body = {{"op", "fork"}, {"session", out.id}};
   const int fds[] = {listening->get()};
-  auto forked = agent_->call(body, fds, kCall);
+  auto forked = agent_->call(body, fds, kPatience);
   if (!forked) return fail(forked.error());
   listening->reset();  // as the agent does: when the session dies its socket dies with it
   out.pid = *json_int(*forked->body, "pid");
   out.in_place = *json_bool(*forked->body, "in_place");
   if (!forked->fds.empty()) out.pidfd = std::move(forked->fds.front());
   out.agent = connect_session(out);
-  auto hello = out.agent->hello(out.nonce, 1, kCall);
+  auto hello = out.agent->hello(out.nonce, 1, kPatience);
   if (!hello) return fail(hello.error());
   return out;
 }
@@ -172,7 +170,7 @@ Result<ipc::Message> TestWorker::open(TestSession& session, const std::string& t
                        {"options", std::move(options)},
                        {"cols", 80},
                        {"rows", 24}};
-  return session.agent->call(body, {}, kCall);
+  return session.agent->call(body, {}, kPatience);
 }
 
 Result<TestClient> TestWorker::attach(TestSession& session, const char* mode,
@@ -189,7 +187,7 @@ Result<TestClient> TestWorker::attach(TestSession& session, const char* mode,
                        {"user_id", "usr_" + user},
                        {"user_name", user}};
   const int fds[] = {theirs.get()};
-  auto attached = session.agent->call(body, fds, kCall);
+  auto attached = session.agent->call(body, fds, kPatience);
   if (!attached) return fail(attached.error());
   return TestClient(std::move(mine));
 }

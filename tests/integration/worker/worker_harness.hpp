@@ -11,6 +11,7 @@
 #include "host/ipc/blocking_client.hpp"
 #include "host/loader/plugin_facts.hpp"
 #include "host/worker/sandbox.hpp"
+#include "tests/support/patience.hpp"
 #include "tests/support/test_client.hpp"
 
 namespace rap::test {
@@ -63,9 +64,10 @@ class TestWorker {
 
   // The next event with that op; skips others.
   static std::optional<boost::json::object> event(ipc::BlockingClient& from, const char* op,
-                                                  int timeout_ms = 5000);
+                                                  int timeout_ms = kPatienceMs);
   // Waits for a state event.
-  static bool wait_state(TestSession& session, const std::string& state, int timeout_ms = 5000);
+  static bool wait_state(TestSession& session, const std::string& state,
+                         int timeout_ms = kPatienceMs);
 
   std::unique_ptr<ipc::BlockingClient> connect_again();
   // The agent is gone.
@@ -76,7 +78,7 @@ class TestWorker {
   pid_t pid() const { return pid_; }  // the anchor
   const std::string& nonce() const { return nonce_; }
   // waitpid; -1 at the timeout.
-  int wait_exit(int timeout_ms);
+  int wait_exit(int timeout_ms = kPatienceMs);
   // Outside pids of the processes inside, innermost last: zygote first, then sessions.
   std::vector<pid_t> inner_pids() const;
   std::string log_text() const;

@@ -126,7 +126,7 @@ TEST(Worker, TakeoverTellsTheOldControllerWhoAndEndsItsStream) {
   EXPECT_TRUE(grace->wait_output("mine now"));
   EXPECT_TRUE(view->wait_output("mine now"));
   bool seen = false;
-  while (auto event = TestWorker::event(*session.agent, "event", 2000)) {
+  while (auto event = TestWorker::event(*session.agent, "event")) {
     if (*json_string(*event, "kind") != "taken_over") continue;
     EXPECT_EQ(*json_string(*event, "attach_id"), "att_Grace");
     EXPECT_EQ(*json_string(*event, "previous_attach_id"), "att_Ada");
@@ -143,36 +143,36 @@ TEST(Worker, ClosingEndsTheSessionAndTheProcess) {
   auto client = worker.join(session, "control", "Ada");
   ASSERT_TRUE(client);
   json::object close = {{"op", "close"}, {"reason", "terminated"}, {"by", "Owner"}};
-  ASSERT_TRUE(session.agent->call(close, {}, 5s));
+  ASSERT_TRUE(session.agent->call(close, {}, kPatience));
   auto closed = client->next<frames::Closed>();
   ASSERT_TRUE(closed);
   EXPECT_EQ(closed->reason, "terminated");
   EXPECT_TRUE(client->wait_end());
   EXPECT_TRUE(TestWorker::wait_state(session, "closed"));
-  auto exited = TestWorker::event(worker.agent(), "exited", 4000);
+  auto exited = TestWorker::event(worker.agent(), "exited");
   ASSERT_TRUE(exited);
   EXPECT_EQ(*json_int(*exited, "exit_code"), 0);
   json::object stop = {{"op", "stop"}};
-  EXPECT_TRUE(worker.agent().call(stop, {}, 5s));
-  EXPECT_EQ(worker.wait_exit(3000), 0);
+  EXPECT_TRUE(worker.agent().call(stop, {}, kPatience));
+  EXPECT_EQ(worker.wait_exit(), 0);
 }
 
 TEST(Worker, AnotherNonceOrALowerFenceIsRefused) {
   TestWorker worker(zoo("good"));
   ASSERT_TRUE(worker.hello(7));
   auto stranger = worker.connect_again();
-  auto refused = stranger->hello("00000000000000000000000000000000", 8, 5s);
+  auto refused = stranger->hello("00000000000000000000000000000000", 8, kPatience);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::unauthorized);
   auto old = worker.connect_again();
-  refused = old->hello(worker.nonce(), 6, 5s);
+  refused = old->hello(worker.nonce(), 6, kPatience);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::conflict);
   // The rightful agent was not disturbed.
   json::object status = {{"op", "status"}};
-  EXPECT_TRUE(worker.agent().call(status, {}, 5s));
+  EXPECT_TRUE(worker.agent().call(status, {}, kPatience));
   auto silent = worker.connect_again();
-  auto without = silent->call(status, {}, 5s);
+  auto without = silent->call(status, {}, kPatience);
   ASSERT_FALSE(without);
   EXPECT_EQ(without.error().code, Errc::unauthorized);
 }
@@ -183,7 +183,7 @@ TEST(Worker, ANewAgentTakesOverAndGetsWhatItMissed) {
   TestSession session = active_session(worker);
   session.agent.reset();  // the agent dies
   auto again = TestWorker::connect_session(session);
-  auto hello = again->hello(session.nonce, 2, 5s);
+  auto hello = again->hello(session.nonce, 2, kPatience);
   ASSERT_TRUE(hello) << hello.error().text();
   EXPECT_EQ(*json_string(*hello->body, "state"), "detached");
   auto first = TestWorker::event(*again, "state");
@@ -195,10 +195,10 @@ TEST(Worker, ANewAgentTakesOverAndGetsWhatItMissed) {
   auto client = worker.join(session, "control", "Ada");
   ASSERT_TRUE(client);
   session.agent = TestWorker::connect_session(session);
-  ASSERT_TRUE(session.agent->hello(session.nonce, 2, 5s));
+  ASSERT_TRUE(session.agent->hello(session.nonce, 2, kPatience));
   client->send_input("still here");
   EXPECT_TRUE(client->wait_output("still here"));
-  auto next = session.agent->next_message(5s);
+  auto next = session.agent->next_message(kPatience);
   ASSERT_TRUE(next);
   EXPECT_GT(*json_int(*next->body, "event_seq"), 2);
 }
@@ -226,7 +226,7 @@ TEST(Worker, AHangIsKilled) {
   TestWorker worker(zoo("hang-start"));
   ASSERT_EQ(load_zoo(worker, "hang-start"), "");
   auto session = worker.fork_session();  // hello is answered late or never
-  auto exited = TestWorker::event(worker.agent(), "exited", 90'000);
+  auto exited = TestWorker::event(worker.agent(), "exited");
   ASSERT_TRUE(exited);
   EXPECT_EQ(*json_int(*exited, "exit_code"), 70);
   EXPECT_NE(json_string(*exited, "last_output")->find("T3"), std::string::npos);
@@ -240,7 +240,7 @@ TEST(Worker, WhatASessionPrintsWithoutAnAgentWaitsForTheNextOne) {
   ASSERT_TRUE(listening);
   const int fds[] = {listening->get()};
   const json::object fork = {{"op", "fork"}, {"session", "ses_1"}};
-  ASSERT_TRUE(worker.agent().call(fork, fds, 5s));
+  ASSERT_TRUE(worker.agent().call(fork, fds, kPatience));
   worker.disconnect();  // it prints a line about rule T3 when it has hung for 5 s, by its own time
   unlink(path.c_str());
   std::string log;
@@ -271,7 +271,7 @@ TEST(Worker, RefusesWhatIsNotWhatWasSigned) {
                            "wild-pointer", "bad-id", "lying-descriptor"}) {
     TestWorker worker(zoo(name));
     EXPECT_NE(load_zoo(worker, name), "") << name;
-    EXPECT_NE(worker.wait_exit(3000), -1) << name;
+    EXPECT_NE(worker.wait_exit(), -1) << name;
   }
   {
     TestWorker worker(zoo("good"));
@@ -309,7 +309,7 @@ TEST(Worker, ChecksTheConfigurationBeforeThePluginSeesIt) {
     ASSERT_FALSE(loaded);
     EXPECT_EQ(loaded.error().code, Errc::invalid);
     EXPECT_NE(loaded.error().detail.find(each.says), std::string::npos) << loaded.error().detail;
-    EXPECT_NE(worker.wait_exit(3000), -1);
+    EXPECT_NE(worker.wait_exit(), -1);
   }
   TestWorker worker(zoo("strict-config"));
   ASSERT_TRUE(worker.hello());
@@ -321,7 +321,7 @@ TEST(Worker, ChecksTheConfigurationBeforeThePluginSeesIt) {
   TestSession session = *worker.fork_session();
   ASSERT_TRUE(worker.open(session, "res_test", "", {{"user", ""}}));
   bool failed = false;
-  while (auto event = TestWorker::event(*session.agent, "state", 3000)) {
+  while (auto event = TestWorker::event(*session.agent, "state")) {
     if (*json_string(*event, "state") != "failed") continue;
     EXPECT_NE(json_string(*event, "detail")->find("options: /user"), std::string::npos);
     failed = true;
@@ -338,12 +338,12 @@ TEST(Worker, StopIsRefusedWhileASessionLives) {
   ASSERT_EQ(load_zoo(worker, "good"), "");
   TestSession session = active_session(worker);
   json::object stop = {{"op", "stop"}};
-  auto refused = worker.agent().call(stop, {}, 5s);
+  auto refused = worker.agent().call(stop, {}, kPatience);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::conflict);
   stop["force"] = true;
-  EXPECT_TRUE(worker.agent().call(stop, {}, 5s));
-  EXPECT_EQ(worker.wait_exit(5000), 0);
+  EXPECT_TRUE(worker.agent().call(stop, {}, kPatience));
+  EXPECT_EQ(worker.wait_exit(), 0);
 }
 
 TEST(Worker, ATextThatIsNoneDoesNotCostTheConnectionToTheAgent) {
@@ -371,10 +371,10 @@ TEST(Worker, AFloodIsBounded) {
   client->send_input("x");  // 100 MB for somebody who does not read
   std::this_thread::sleep_for(500ms);
   json::object status = {{"op", "status"}};
-  EXPECT_TRUE(session.agent->call(status, {}, 5s));
+  EXPECT_TRUE(session.agent->call(status, {}, kPatience));
   const auto pids = worker.inner_pids();
   ASSERT_GE(pids.size(), 2u);
-  EXPECT_GT(client->drain(1 << 20, 2000), std::size_t{1} << 20);
+  EXPECT_GT(client->drain(1 << 20), std::size_t{1} << 20);
 }
 
 TEST(Worker, ForksFast) {

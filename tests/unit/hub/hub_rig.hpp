@@ -151,7 +151,7 @@ class HubRig final : private HubListener {
   }
   // Until the loop has seen something that it will see.
   template <typename Test>
-  bool eventually(Test test, int timeout_ms = 5000) {
+  bool eventually(Test test, int timeout_ms = kPatienceMs) {
     for (int i = 0; i < timeout_ms / 5; ++i) {
       if (on_loop([&](Hub& hub) { return test(hub); })) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -303,9 +303,11 @@ TEST(Hub, AFloodOfInputWaitsAndLosesNothing) {
   });
   ASSERT_TRUE(rig.eventually([](Hub& hub) { return hub.counters().throttled > 0; }));
   viewer.send_control(frames::Ping{7});
-  EXPECT_TRUE(viewer.next<frames::Pong>(500)) << "others do not wait with it";
-  EXPECT_TRUE(rig.eventually([&](Hub&) { return rig.remote.typed.size() >= std::size_t{kFrames}; },
-                             10'000));
+  EXPECT_TRUE(viewer.next<frames::Pong>());
+  EXPECT_LT(rig.on_loop([&](Hub&) { return rig.remote.typed.size(); }), std::size_t{kFrames})
+      << "others do not wait with it";
+  EXPECT_TRUE(
+      rig.eventually([&](Hub&) { return rig.remote.typed.size() >= std::size_t{kFrames}; }));
   typing.join();
   const auto took = std::chrono::steady_clock::now() - began;
   EXPECT_EQ(rig.on_loop([&](Hub&) { return rig.remote.typed.size(); }), std::size_t{kFrames});
@@ -361,7 +363,7 @@ TEST(Hub, HelloHasFiveSeconds) {
   rig.open();
   TestClient slow = rig.attach(AttachMode::control, "Eve");
   slow.send_raw(ByteView(frame_bytes(0, 1, "{}", 1)).first(10));  // and then nothing
-  auto error = slow.next<frames::ErrorMessage>(7000);
+  auto error = slow.next<frames::ErrorMessage>();
   ASSERT_TRUE(error);
   EXPECT_EQ(error->detail, "no hello within 5 s");
 }

@@ -12,6 +12,7 @@
 #include <boost/json.hpp>
 
 #include "host/ipc/server.hpp"
+#include "tests/support/patience.hpp"
 
 namespace rap::ipc {
 

@@ -19,14 +19,14 @@ BlockingClient connect(const RunningServer& server) {
 TEST(IpcServer, AnswersWithTheSameId) {
   RunningServer server;
   auto agent = connect(server);
-  auto hello = agent.hello(kNonce, 1, 5s);
+  auto hello = agent.hello(kNonce, 1, test::kPatience);
   ASSERT_TRUE(hello) << hello.error().text();
   EXPECT_EQ(*json_string(*hello->body, "kind"), "session");
   EXPECT_EQ(*json_string(*hello->body, "greeting"), "hi");
-  auto echo = agent.call({{"op", "echo"}, {"text", "abc"}}, {}, 5s);
+  auto echo = agent.call({{"op", "echo"}, {"text", "abc"}}, {}, test::kPatience);
   ASSERT_TRUE(echo);
   EXPECT_EQ(*json_string(*echo->body, "text"), "abc");
-  auto unknown = agent.call({{"op", "dance"}}, {}, 5s);
+  auto unknown = agent.call({{"op", "dance"}}, {}, test::kPatience);
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, Errc::unsupported);
 }
@@ -34,32 +34,35 @@ TEST(IpcServer, AnswersWithTheSameId) {
 TEST(IpcServer, TheFirstNonceBindsAndTheFenceOnlyRises) {
   RunningServer server;
   auto agent = connect(server);
-  ASSERT_TRUE(agent.hello(kNonce, 5, 5s));
-  EXPECT_EQ(connect(server).hello("ffffffffffffffffffffffffffffffff", 6, 5s).error().code,
-            Errc::unauthorized);
-  EXPECT_EQ(connect(server).hello(kNonce, 4, 5s).error().code, Errc::conflict);
-  EXPECT_EQ(connect(server).hello("short", 5, 5s).error().code, Errc::invalid);
-  EXPECT_TRUE(agent.call({{"op", "echo"}, {"text", ""}}, {}, 5s));
+  ASSERT_TRUE(agent.hello(kNonce, 5, test::kPatience));
+  EXPECT_EQ(
+      connect(server).hello("ffffffffffffffffffffffffffffffff", 6, test::kPatience).error().code,
+      Errc::unauthorized);
+  EXPECT_EQ(connect(server).hello(kNonce, 4, test::kPatience).error().code, Errc::conflict);
+  EXPECT_EQ(connect(server).hello("short", 5, test::kPatience).error().code, Errc::invalid);
+  EXPECT_TRUE(agent.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience));
   auto newer = connect(server);
-  ASSERT_TRUE(newer.hello(kNonce, 5, 5s));
+  ASSERT_TRUE(newer.hello(kNonce, 5, test::kPatience));
   // The newest authenticated peer wins; the old one is closed.
-  EXPECT_EQ(agent.call({{"op", "echo"}, {"text", ""}}, {}, 5s).error().code, Errc::unavailable);
-  EXPECT_TRUE(newer.call({{"op", "echo"}, {"text", ""}}, {}, 5s));
+  EXPECT_EQ(agent.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience).error().code,
+            Errc::unavailable);
+  EXPECT_TRUE(newer.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience));
 }
 
 TEST(IpcServer, RepeatsEventsUntilTheyAreAcknowledged) {
   RunningServer server;
   {
     auto agent = connect(server);
-    ASSERT_TRUE(agent.hello(kNonce, 1, 5s));
-    for (int n = 1; n <= 3; ++n) ASSERT_TRUE(agent.call({{"op", "event"}, {"n", n}}, {}, 5s));
+    ASSERT_TRUE(agent.hello(kNonce, 1, test::kPatience));
+    for (int n = 1; n <= 3; ++n)
+      ASSERT_TRUE(agent.call({{"op", "event"}, {"n", n}}, {}, test::kPatience));
     ASSERT_TRUE(agent.ack(1));
-    ASSERT_TRUE(agent.call({{"op", "echo"}, {"text", ""}}, {}, 5s));
+    ASSERT_TRUE(agent.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience));
   }
   auto again = connect(server);
-  ASSERT_TRUE(again.hello(kNonce, 2, 5s));
+  ASSERT_TRUE(again.hello(kNonce, 2, test::kPatience));
   for (int n = 2; n <= 3; ++n) {
-    auto event = again.next_message(5s);
+    auto event = again.next_message(test::kPatience);
     ASSERT_TRUE(event);
     EXPECT_EQ(*json_int(*event->body, "event_seq"), n);
     EXPECT_EQ(*json_int(*event->body, "n"), n);
@@ -69,13 +72,14 @@ TEST(IpcServer, RepeatsEventsUntilTheyAreAcknowledged) {
 TEST(IpcServer, KeepsTheNewest256Events) {
   RunningServer server;
   auto agent = connect(server);
-  ASSERT_TRUE(agent.hello(kNonce, 1, 5s));
-  for (int n = 1; n <= 300; ++n) ASSERT_TRUE(agent.call({{"op", "event"}, {"n", n}}, {}, 5s));
+  ASSERT_TRUE(agent.hello(kNonce, 1, test::kPatience));
+  for (int n = 1; n <= 300; ++n)
+    ASSERT_TRUE(agent.call({{"op", "event"}, {"n", n}}, {}, test::kPatience));
   auto again = connect(server);
-  auto hello = again.hello(kNonce, 1, 5s);
+  auto hello = again.hello(kNonce, 1, test::kPatience);
   ASSERT_TRUE(hello);
   EXPECT_EQ(*json_int(*hello->body, "events_lost"), 44);
-  auto event = again.next_message(5s);
+  auto event = again.next_message(test::kPatience);
   ASSERT_TRUE(event);
   EXPECT_EQ(*json_int(*event->body, "event_seq"), 45);
 }
@@ -83,24 +87,24 @@ TEST(IpcServer, KeepsTheNewest256Events) {
 TEST(IpcServer, CallsOutliveAnAgentThatComesBack) {
   RunningServer server;
   auto first = connect(server);
-  ASSERT_TRUE(first.hello(kNonce, 1, 5s));
-  auto timed_out = first.call({{"op", "ask"}, {"ms", 200}}, {}, 5s);
+  ASSERT_TRUE(first.hello(kNonce, 1, test::kPatience));
+  auto timed_out = first.call({{"op", "ask"}, {"ms", 200}}, {}, test::kPatience);
   ASSERT_FALSE(timed_out);
   EXPECT_EQ(timed_out.error().code, Errc::timeout);
   (void)first.call({{"op", "ask"}, {"ms", 5000}}, {}, 50ms).has_value();  // not answered yet
   auto second = connect(server);
-  ASSERT_TRUE(second.hello(kNonce, 2, 5s));
-  auto question = second.next_message(5s);
+  ASSERT_TRUE(second.hello(kNonce, 2, test::kPatience));
+  auto question = second.next_message(test::kPatience);
   ASSERT_TRUE(question);
   EXPECT_EQ(question->op, "question");
   EXPECT_TRUE(second.answer(*question->id, {{"said", "yes"}}));
-  EXPECT_TRUE(second.call({{"op", "echo"}, {"text", ""}}, {}, 5s));
+  EXPECT_TRUE(second.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience));
 }
 
 TEST(IpcServer, GarbageEndsTheConnectionAndNothingElse) {
   RunningServer server;
   auto agent = connect(server);
-  ASSERT_TRUE(agent.hello(kNonce, 1, 5s));
+  ASSERT_TRUE(agent.hello(kNonce, 1, test::kPatience));
   for (const char* garbage : {"", "x", "{}", "[1]", R"({"op":"hello"})", R"({"op":7,"id":1})",
                               R"({"op":"hello","id":1,"nonce":7,"fence":"x"})"}) {
     Channel stranger(*connect_to(server.path()));
@@ -113,7 +117,7 @@ TEST(IpcServer, GarbageEndsTheConnectionAndNothingElse) {
       usleep(10'000);
     }
   }
-  EXPECT_TRUE(agent.call({{"op", "echo"}, {"text", ""}}, {}, 5s));
+  EXPECT_TRUE(agent.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience));
 }
 
 }  // namespace
