@@ -17,7 +17,7 @@ Fd open_terminal() {
   Fd tty(::open("/dev/tty", O_RDWR | O_CLOEXEC));
   if (!tty) {
     throw Failure(Exit::usage, "a question must be answered and there is no terminal",
-                  "give the answer as an option; rapctl help of the command lists them");
+                  "give the answer as an option; the command with --help lists them");
   }
   return tty;
 }

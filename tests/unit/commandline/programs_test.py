@@ -242,6 +242,20 @@ class Completion(unittest.TestCase):
                                         text=True).returncode, 0)
 
 
+class WithoutATerminal(unittest.TestCase):
+    def test_what_a_person_would_be_asked_is_said(self):
+        with tempfile.TemporaryDirectory() as empty:
+            here = dict(stdin=subprocess.DEVNULL, start_new_session=True,
+                        env={"PATH": os.environ["PATH"], "RAP_CONFIG_DIR": empty})
+            done = run("rapctl", "totp", "enroll", **here)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("by a person at a terminal", done.stderr)
+            done = run("rapctl", "user", "create", "--login", "ada", **here)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("there is no terminal", done.stderr)
+            self.assertIn("the command with --help lists them", done.stderr)
+
+
 class ConfigValidate(unittest.TestCase):
     def test_says_which_files_it_looked_at(self):
         with tempfile.TemporaryDirectory() as folder:
