@@ -1,9 +1,12 @@
 """rapctl against a running platform: what it offers at the Tab key, and what it says when a session does not open."""
 
+import json
 import secrets
 import subprocess
 import unittest
 
+from devtools import story
+from devtools.node import Node
 from devtools.process import PATIENCE_S
 from tests.e2e.shared import EndToEnd
 
@@ -51,6 +54,34 @@ class Words(EndToEnd):
         self.assertEqual(done.returncode, 253, done.stderr)
         self.assertIn("failed", done.stderr)
         self.assertIn("/auth", done.stderr)
+
+    def test_a_session_that_the_node_refuses_is_over_and_not_said_to_be_there(self):
+        node = Node(self.platform, "small", limits={"sessions_max": 1}).join()
+        self.addCleanup(node.stop)
+        slug = "small-" + secrets.token_hex(3)
+        self.api.post("/v1/organizations", {"name": "Small", "slug": slug})
+        rapctl = self.platform.rapctl_json
+        rapctl("membership", "add", "owner", "--organization", slug)
+        role = rapctl("role", "assign", "ssh-worker", "--node", node.id, "--organization", slug)["id"]
+        self.addCleanup(self.api.delete, f"/v1/role-assignments/{role}")
+        node.wait_workload(role, story.RUNNING)
+        secret = rapctl("secret", "put", "key", "--from-file", self.platform.sshd.client_key, "--organization", slug)["id"]
+        options = {"user": self.platform.sshd.invoker, "auth": "publickey", "known_hosts": [self.platform.sshd.known_host]}
+        resource = rapctl("resource", "create", "--name", slug, "--organization", slug, "--cluster", self.platform.cluster_id,
+                          "--target", f"127.0.0.1:{self.platform.sshd.port}", "--secret", secret, "--options",
+                          json.dumps(options))["id"]
+        self.addCleanup(self.api.delete, f"/v1/resources/{resource}")
+        listed = lambda: {s["id"] for s in rapctl("session", "list", "--organization", slug)}
+        with story.open_session(self.platform, slug):
+            first = listed()
+            done = subprocess.run([self.platform.bin / "rapctl", "session", "open", "--resource", slug], text=True,
+                                  capture_output=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL, env=self.platform.env())
+            self.assertIn("this node has 1 sessions, which is its limit", done.stderr)
+            self.assertNotIn("may be there", done.stderr)
+            self.assertNotEqual(done.returncode, 0)
+            (refused,) = listed() - first
+            story.wait_state(self.platform, refused, "failed")
+            self.assertIn("which is its limit", self.api.get(f"/v1/sessions/{refused}")["detail"])
 
 
 if __name__ == "__main__":
