@@ -66,7 +66,10 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
                  broker_, std::move(role), std::move(organization), std::move(target), limit);
            },
            [this](const std::string& session) { return broker_.knows(session); },
-           [this](MeshStream stream) { broker_.on_mesh_stream(std::move(stream)); }}),
+           [this](MeshStream stream) { broker_.on_mesh_stream(std::move(stream)); },
+           [this](json::object report) {
+             mesh_reports_.take(std::move(report), workloads_.mesh_endpoints());
+           }}),
       listener_(std::make_shared<MeshListener>(
           context, logs_,
           [this](std::int64_t id, ipc::JsonPtr claims, std::string from, Fd stream) {
@@ -85,6 +88,7 @@ Agent::Agent(Context& context, Identity identity, ServerAddress server, HostAbil
                             identities_ = identities;
                             workloads_.set_identities(std::move(identities));
                           }}),
+      mesh_reports_(context, control_),
       sync_wanted_(context.executor),
       sync_done_(context.executor),
       beat_now_(context.executor) {}
@@ -128,6 +132,7 @@ void Agent::start() {
   context_.tasks.spawn("heartbeat", heartbeat_loop());
   context_.tasks.spawn("certificate", rotation_loop());
   context_.tasks.spawn("mesh certificates", mesh_certificates_.run());
+  context_.tasks.spawn("mesh reports", mesh_reports_.run());
 }
 
 void Agent::adopt_processes() {

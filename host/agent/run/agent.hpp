@@ -8,6 +8,7 @@
 
 #include "host/agent/control/control_client.hpp"
 #include "host/agent/control/mesh_certificates.hpp"
+#include "host/agent/control/mesh_reports.hpp"
 #include "host/agent/node/capabilities.hpp"
 #include "host/agent/node/facts.hpp"
 #include "host/agent/run/context.hpp"
@@ -95,6 +96,7 @@ class Agent {
   std::shared_ptr<MeshListener> listener_;
   SessionBroker broker_;
   MeshCertificates mesh_certificates_;
+  MeshReports mesh_reports_;
   MeshHandPtr identities_;  // as last told
 
   AppliedPtr applied_;

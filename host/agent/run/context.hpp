@@ -23,6 +23,7 @@ struct Counters {
   std::uint64_t sessions_opened = 0, attachments = 0, streams_refused = 0;
   std::uint64_t dials = 0, dials_refused = 0;
   std::uint64_t secrets_resolved = 0, secrets_refused = 0;
+  std::uint64_t mesh_reports = 0, mesh_reports_failed = 0;
   std::uint64_t requests_refused = 0;  // more than one process may have waiting
   std::uint64_t events_unfounded = 0;  // of people who are not there
   std::uint64_t events_kept = 0, events_sent = 0;

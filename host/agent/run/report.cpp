@@ -161,6 +161,8 @@ std::string Agent::metrics() const {
   counter("dials_refused", c.dials_refused);
   counter("secrets_resolved", c.secrets_resolved);
   counter("secrets_refused", c.secrets_refused);
+  counter("mesh_reports", c.mesh_reports);
+  counter("mesh_reports_failed", c.mesh_reports_failed);
   counter("requests_refused", c.requests_refused);
   counter("events_unfounded", c.events_unfounded);
   counter("events_kept", c.events_kept);

@@ -311,6 +311,9 @@ net::Task<Result<Fd>> SessionBroker::dial(SessionBroker& self, std::string organ
     co_return fail(Errc::exhausted, "too many connections of this organization are being made");
   }
   const Count counted(dialing);
+  if (const auto mesh = self.parts_.workloads.mesh(); mesh != nullptr && mesh->dials()) {
+    co_return co_await mesh->dial(organization, host, port, limit);
+  }
   co_return co_await self.parts_.listener.dial(organization, host, port, limit);
 }
 

@@ -131,6 +131,25 @@ void Workloads::set_identities(MeshHandPtr identities) {
 Workloads::Workloads(Context& context, LogCapture& logs, Hooks hooks)
     : context_(context), logs_(logs), hooks_(std::move(hooks)) {}
 
+std::shared_ptr<Zygote> Workloads::mesh() const {
+  for (const auto& [name, zygote] : zygotes_) {
+    if (zygote->spec().mesh() && zygote->ready()) return zygote;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> Workloads::mesh_endpoints() const {
+  std::vector<std::string> out;
+  const auto zygote = mesh();
+  if (zygote == nullptr) return out;
+  for (const ServiceReport& service : zygote->services()) {
+    const bool wildcard =
+        service.address.starts_with("0.0.0.0:") || service.address.starts_with("[::]:");
+    if (service.service == "mesh" && !wildcard) out.push_back(service.address);
+  }
+  return out;
+}
+
 void Workloads::drop_streams(const std::string& session, const std::string& organization) {
   for (const auto& zygote : all()) zygote->drop_streams(session, organization);
 }
@@ -144,6 +163,7 @@ std::shared_ptr<Zygote> Workloads::make(ZygoteSpec spec) {
   hooks.open_stream = hooks_.open_stream;
   hooks.knows_session = hooks_.knows_session;
   hooks.mesh_stream = hooks_.mesh_stream;
+  hooks.mesh_report = hooks_.mesh_report;
   hooks.gave_way = [this] {
     if (applied_ != nullptr) apply(applied_);
   };

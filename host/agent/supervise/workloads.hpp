@@ -47,6 +47,7 @@ class Workloads {
         open_stream = {};
     std::function<bool(const std::string& session)> knows_session = {};  // Zygote::Hooks
     std::function<void(MeshStream stream)> mesh_stream = {};             // Zygote::Hooks
+    std::function<void(boost::json::object report)> mesh_report = {};    // Zygote::Hooks
   };
   Workloads(Context& context, LogCapture& logs, Hooks hooks);
 
@@ -56,6 +57,10 @@ class Workloads {
   // Starts what is missing, retires what is not wanted any more, retries what failed when its
   // assignment or release changed.
   void apply(AppliedPtr applied);
+  // The node's mesh, when its process is ready; null otherwise.
+  std::shared_ptr<Zygote> mesh() const;
+  // Where it listens for other nodes; none where only a wildcard is known.
+  std::vector<std::string> mesh_endpoints() const;
   // Zygote::drop_streams() of the node's mesh, if it has one.
   void drop_streams(const std::string& session, const std::string& organization);
   // What plugins of the mesh are handed, now and when they start.

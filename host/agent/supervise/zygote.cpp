@@ -415,6 +415,11 @@ void Zygote::on_message(ipc::Message message) {
     context_.tasks.spawn("stream.open", stream_open(shared_from_this(), std::move(message)));
     return;
   }
+  if (spec_.mesh() && message.op == "mesh_report") {
+    const auto report = json_object(*message.body, "report");
+    if (report && hooks_.mesh_report) hooks_.mesh_report(**report);
+    return;
+  }
   if (spec_.mesh() && message.op == "stream" && message.id && hooks_.mesh_stream) {
     return on_mesh_stream(std::move(message));
   }

@@ -66,6 +66,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
     std::function<bool(const std::string& session)> knows_session;
     // From a workload of the mesh. Empty: refused.
     std::function<void(MeshStream stream)> mesh_stream;
+    // What a workload of the mesh says of its links. Empty: nobody hears it.
+    std::function<void(boost::json::object report)> mesh_report;
     // A workload has let go of its sockets, or has ended: its successor may start.
     std::function<void()> gave_way;
   };
@@ -101,6 +103,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   // State and words for the role that this adapter fills, `spec`'s or a joined one.
   JoinedAdapters::State state_of(const std::string& adapter) const;
 
+  // A connected socket, made by the mesh; as MeshListener::dial().
+  net::Task<Result<Fd>> dial(const std::string& organization, const std::string& host,
+                             std::uint16_t port, net::milliseconds limit);
   // A session or an organization is over (one of them is empty): its streams end. Lost without a
   // connection.
   void drop_streams(const std::string& session, const std::string& organization);
@@ -114,6 +119,9 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   int pid() const { return process_ ? process_->record().pid : 0; }
   const std::vector<SandboxLayer>& layers() const { return layers_; }
   const std::vector<ServiceReport>& services() const { return services_; }
+  // It is a mesh that makes connections for sessions.
+  bool dials() const;
+  bool ready() const { return ready_.is_set(); }
   bool stopped() const { return stopped_; }
   // It accepts nothing any more.
   bool gave_way() const { return stopped_ || draining_; }

@@ -1,4 +1,6 @@
 // What a workload of the mesh and its agent have to say to each other.
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
@@ -36,6 +38,27 @@ void Zygote::on_mesh_stream(ipc::Message message) {
     }
   };
   hooks_.mesh_stream(std::move(stream));
+}
+
+bool Zygote::dials() const {
+  const std::vector<std::string>& provides = spec_.adapter.provides;
+  return std::find(provides.begin(), provides.end(), "rap.adapter.mesh/1") != provides.end();
+}
+
+net::Task<Result<Fd>> Zygote::dial(const std::string& organization, const std::string& host,
+                                   std::uint16_t port, net::milliseconds limit) {
+  if (process_ == nullptr) co_return fail(Errc::unavailable, "the mesh is not running");
+  json::object body{{"op", "dial"},
+                    {"host", host},
+                    {"port", port},
+                    {"timeout_ms", limit.count()},
+                    {"organization", organization}};
+  std::vector<Fd> none;
+  // A little more than the mesh's own limit, so that its reason arrives.
+  auto answer = co_await process_->call(body, std::move(none), limit + net::milliseconds(2'000));
+  if (!answer) co_return fail(std::move(answer.error()));
+  if (answer->fds.size() != 1) co_return fail(Errc::malformed, "dial: no descriptor");
+  co_return std::move(answer->fds.front());
 }
 
 void Zygote::drop_streams(const std::string& session, const std::string& organization) {

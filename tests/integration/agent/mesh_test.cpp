@@ -1,4 +1,5 @@
 // Workloads of the mesh: what they are handed, several roles in one process, what they ask for.
+#include <fcntl.h>
 #include <sys/wait.h>
 
 #include "host/agent/supervise/workload_port.hpp"
@@ -92,6 +93,55 @@ TEST_F(MeshProbe, HasTheNetworkAndIsHandedTheNodesIdentities) {
     return state_of(life) == WorkloadState::running && life.workloads.report().at(0).pid != pid;
   }));
   EXPECT_TRUE(hears(life, "identity 1   [C1bCA][K1]\n"));
+  stop_everything(life);
+}
+
+TEST_F(MeshProbe, WhatItSaysOfItsLinksIsHeardAndWhereItListens) {
+  config_.services.push_back({"core-mesh", "mesh", "127.0.0.1:0"});
+  config_.services.push_back({"core-mesh", "more", "0.0.0.0:0"});
+  auto applied = std::make_shared<Applied>(*applied_);
+  applied->directory = std::make_shared<const std::string>("{}");
+  applied_ = applied;
+  Life life(config_, 1);
+  begin(life);
+  ASSERT_TRUE(life.until([&] { return !life.reports.empty(); }, 30s)) << detail_of(life);
+  EXPECT_EQ(boost::json::serialize(life.reports.back()), R"({"seq":2,"links":[]})");
+  ASSERT_TRUE(running(life));
+  ASSERT_EQ(life.workloads.mesh_endpoints().size(), 1u);
+  EXPECT_TRUE(life.workloads.mesh_endpoints()[0].starts_with("127.0.0.1:"));
+  stop_everything(life);
+  EXPECT_TRUE(life.workloads.mesh_endpoints().empty());
+}
+
+TEST_F(MeshProbe, DialsForTheNode) {
+  auto target = listen_tcp("127.0.0.1:0");
+  ASSERT_TRUE(target);
+  auto applied = std::make_shared<Applied>(*applied_);
+  Resource& resource = applied->access.resources.at(resource_);
+  resource.role = "ssh-worker";
+  resource.port = static_cast<std::uint16_t>(std::stoi(target->address.substr(10)));
+  applied_ = applied;
+  Life life(config_, 1);
+  life.applied = applied_;
+  const auto dial = [&] {
+    return life.wait(
+        SessionBroker::open_for_workload(*life.broker, "ssh-worker", organization_, resource_, 5s));
+  };
+  // Without a mesh that runs it is the listener's, which is not there.
+  EXPECT_EQ(dial().error().detail, "the listener is not running");
+  begin(life);
+  ASSERT_TRUE(running(life)) << detail_of(life);
+  const auto socket = dial();
+  ASSERT_TRUE(socket) << socket.error().text();
+  ::fcntl(target->fd.get(), F_SETFL, 0);
+  const Fd accepted(::accept(target->fd.get(), nullptr, nullptr));
+  ASSERT_EQ(::send(socket->get(), "hi", 2, MSG_NOSIGNAL), 2);
+  char bytes[8] = {};
+  EXPECT_EQ(::recv(accepted.get(), bytes, sizeof bytes, 0), 2);
+  target->fd.reset();
+  const auto none = dial();
+  EXPECT_EQ(none.error().code, Errc::unavailable);
+  EXPECT_EQ(none.error().detail, "nobody there");
   stop_everything(life);
 }
 

@@ -77,7 +77,8 @@ struct Life {
                    *broker, std::move(role), std::move(organization), std::move(target), limit);
              },
              [this](const std::string& session) { return broker->knows(session); },
-             [this](MeshStream stream) { broker->on_mesh_stream(std::move(stream)); }}),
+             [this](MeshStream stream) { broker->on_mesh_stream(std::move(stream)); },
+             [this](boost::json::object report) { reports.push_back(std::move(report)); }}),
         listener(std::make_shared<MeshListener>(
             context, logs, [](std::int64_t, ipc::JsonPtr, std::string, Fd) {}, nullptr)) {
     SessionBroker::Parts parts{context,
@@ -134,6 +135,7 @@ struct Life {
   LogCapture logs;
   AppliedPtr applied;
   MeshHandPtr identities;
+  std::vector<boost::json::object> reports;  // of the mesh
   int artifact_bad = 0;
   Workloads workloads;
   std::shared_ptr<MeshListener> listener;
