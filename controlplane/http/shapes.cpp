@@ -17,8 +17,11 @@ namespace {
 constexpr Need kAdminsOnly = Need::optional;
 // Which node it is, and how much else happens: the platform's owner sees it, organizations do not.
 constexpr Need kOwnersOnly = Need::optional;
-// While the cluster has an entry that answers and the node a certificate for the service.
+// While the cluster has an entry that answers, and the node a certificate for the service and a
+// mesh process that reports.
 constexpr Need kWithMesh = Need::optional;
+// Where the node has a listener; one of the two is there.
+constexpr Need kWithListener = Need::optional;
 
 std::vector<Shape> make_shapes() {
   std::vector<Shape> shapes = {
@@ -236,11 +239,11 @@ std::vector<Shape> make_shapes() {
         {"carry_expires_at", "time"},
         {"lease", "string"},
         {"cluster_ca_pem", "string"}}},
-      // `lease` and `node` are the single hop: they go when clients take the mesh.
+      // `lease` and `node` are the single hop: they go with the nodes' listener.
       {"SessionAccess",
        {{"session", "Session"},
-        {"lease", "string"},
-        {"node", "SessionNode"},
+        {"lease", "string", kWithListener},
+        {"node", "SessionNode", kWithListener},
         {"mesh", "SessionMesh", kWithMesh}}},
       {"CarryAccess",
        {{"entries", "[string]"},

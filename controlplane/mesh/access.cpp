@@ -15,27 +15,29 @@
 namespace rap::cp {
 namespace {
 
-// The key's certificate is in force, so the node's mesh process has it.
+// The key's certificate is in force, so the node's mesh process has it; it has reported since $5,
+// so it is there. The same condition stands in controlplane/sessions/placement.cpp.
 constexpr const char* kService = R"sql(
   select s.id, s.organization_id from mesh_services s
-  where s.cluster_id = $1 and s.node_id = $2 and s.organization_id = $3 and exists (
-    select from mesh_keys k where k.service_id = s.id and k.not_after > $4)
+  where s.cluster_id = $1 and s.node_id = $2 and s.organization_id = $3
+    and exists (select from mesh_keys k where k.service_id = s.id and k.not_after > $4)
+    and exists (select from mesh_reports r where r.node_id = s.node_id and r.received_at > $5)
 )sql";
 constexpr const char* kServiceById = R"sql(
   select organization_id from mesh_services where id = $1 and cluster_id = $2
 )sql";
 // Those that answer, each person's session in an order of its own.
 constexpr const char* kEntries = R"sql(
-  select a.policy, coalesce(r.endpoints, '[]') as endpoints
+  select a.policy, r.endpoints
   from node_role_assignments a
   join cluster_memberships m on m.cluster_id = a.cluster_id and m.node_id = a.node_id
   join mesh_nodes s on s.node_id = a.node_id
   join node_heartbeat_latest h on h.node_id = a.node_id
-  left join mesh_reports r on r.node_id = a.node_id
+  join mesh_reports r on r.node_id = a.node_id and r.received_at > $6
   where a.cluster_id = $1 and a.role = 'entry-node' and a.status = 'active'
     and (a.organization_id is null or a.organization_id = $2)
     and m.membership_status = 'active' and h.received_at > $3
-    and s.trust <> 'quarantined' and not s.draining and not coalesce(r.draining, false)
+    and s.trust <> 'quarantined' and not s.draining and not r.draining
     and exists (select from mesh_keys k
                 where k.node_id = a.node_id and k.purpose = 'entry' and k.not_after > $4)
   order by md5(a.node_id || $5) limit 16
@@ -68,7 +70,9 @@ std::vector<std::string> entries(const Call& call, Tx& tx, const ClusterId& clus
                                  const std::string& organization, const std::string& salt) {
   std::vector<std::string> out;
   const SystemTime present = call.now - kSilentAfter;
-  for (const Row& row : tx.query(kEntries, {cluster, organization, present, call.now, salt})) {
+  const SystemTime reported = call.now - kReportFresh;
+  for (const Row& row :
+       tx.query(kEntries, {cluster, organization, present, call.now, salt, reported})) {
     for (std::string& endpoint : endpoints_of(row)) {
       const bool known = std::ranges::find(out, endpoint) != out.end();
       if (!known && out.size() < kEntriesTold) out.push_back(std::move(endpoint));
@@ -111,8 +115,9 @@ bool add_carry(const Call& call, Tx& tx, const Carry& wanted, boost::json::objec
 }
 
 std::optional<std::string> service_of(const Call& call, Tx& tx, const ClusterId& cluster,
-                                      const std::string& node, const std::string& organization) {
-  const Rows rows = tx.query(kService, {cluster, node, organization, call.now});
+                                      const std::string& node, const std::string& organization,
+                                      SystemTime reported) {
+  const Rows rows = tx.query(kService, {cluster, node, organization, call.now, reported});
   if (rows.empty()) return std::nullopt;
   return rows[0].text("id");
 }
@@ -136,7 +141,9 @@ Reply renew(const Call& call, Tx& tx) {
   const auto cluster = require(ClusterId::parse(session.text("cluster_id")));
   const Sha256Digest certificate = client_certificate_of(call);
   tx.enter(Scope::platform());
-  const auto service = service_of(call, tx, cluster, session.text("node_id"), organization.str());
+  // The lease is for later: a node that says nothing now may be there then.
+  const auto service =
+      service_of(call, tx, cluster, session.text("node_id"), organization.str(), SystemTime{});
   if (!service) no_way();
   boost::json::object body;
   body["service"] = fabric::service_spiffe(cluster.str(), *service);
@@ -187,8 +194,8 @@ std::optional<boost::json::object> mesh_access(const Call& call, Tx& tx,
                                                fabric::LeaseClaims claims) {
   const auto organization = require(OrganizationId::parse(request.organization_id));
   tx.enter(Scope::platform());
-  const auto service =
-      service_of(call, tx, request.cluster, request.node_id, request.organization_id);
+  const auto service = service_of(call, tx, request.cluster, request.node_id,
+                                  request.organization_id, call.now - kReportFresh);
   boost::json::object out;
   bool good = false;
   if (service) {

@@ -17,9 +17,10 @@ namespace rap::cp {
 inline constexpr std::size_t kEntriesTold = 8;
 
 // {"entries","service","carry","carry_expires_at","lease","cluster_ca_pem"} for a session on a
-// node, or nullopt while the cluster has no entry that answers, or the node no certificate for the
-// organization's service. `claims` are those of the session lease for the single hop; the lease
-// here is the same for the service. Leaves the transaction in the organization's scope.
+// node, or nullopt while the cluster has no entry that answers, the node no certificate for the
+// organization's service, or its mesh process does not report. `claims` are those of the session
+// lease for the single hop; the lease here is the same for the service. Leaves the transaction in
+// the organization's scope.
 std::optional<boost::json::object> mesh_access(const Call& call, Tx& tx,
                                                const LeaseRequest& request,
                                                fabric::LeaseClaims claims);

@@ -4,12 +4,10 @@
 #include "controlplane/http/page.hpp"
 #include "controlplane/http/services.hpp"
 #include "controlplane/mesh/routes.hpp"
+#include "controlplane/nodes/presence.hpp"
 
 namespace rap::cp {
 namespace {
-
-// A node reports every 15 s; what it said longer ago says nothing about now.
-constexpr std::chrono::seconds kReportFresh{60};
 
 constexpr const char* kClusterExists = "select 1 as one from clusters where id = $1";
 // One row for each end that says something; the key sorts reports by node, so that a page starts at

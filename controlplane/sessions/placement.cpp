@@ -15,7 +15,9 @@ namespace rap::cp {
 namespace {
 
 // The one to take: without an obstacle (numbered as in rules.hpp) the node with the fewest
-// sessions. Only nodes that could take it have theirs counted, by the index of live ones.
+// sessions. Only nodes that could take it have theirs counted, by the index of live ones. A node is
+// reached over its mesh process (as in controlplane/mesh/access.cpp) or its listener; which of them
+// it has makes none better.
 constexpr const char* kBest = R"sql(
   select c.assignment_id, c.node_id, c.obstacle, c.workload
   from (
@@ -23,7 +25,11 @@ constexpr const char* kBest = R"sql(
            coalesce(w.reported_state, '') as workload,
            case when m.membership_status <> 'active' then 4
                 when h.received_at is null or h.received_at <= $4 then 3
-                when h.mesh_endpoint = '' then 2
+                when h.mesh_endpoint = '' and not exists (
+                  select from mesh_services s join mesh_keys k on k.service_id = s.id
+                  join mesh_reports r on r.node_id = s.node_id
+                  where s.cluster_id = a.cluster_id and s.node_id = a.node_id
+                    and s.organization_id = $3 and k.not_after > $5 and r.received_at > $6) then 2
                 when w.reported_state in ('failed', 'backoff', 'stopped') then 1
                 -- one with a process serves, such as a version whose successor was refused
                 when w.reported_state = 'degraded' and coalesce(w.pid, 0) = 0 then 1
@@ -51,7 +57,8 @@ constexpr const char* kEndpoint =
 Result<Candidate> choose_node(Tx& tx, const ClusterId& cluster, const OrganizationId& organization,
                               const std::string& protocol, SystemTime now) {
   const std::string role = protocol + "-worker";
-  const Rows rows = tx.query(kBest, {cluster, role, organization, SystemTime(now - kSilentAfter)});
+  const Rows rows = tx.query(kBest, {cluster, role, organization, SystemTime(now - kSilentAfter),
+                                     now, SystemTime(now - kReportFresh)});
   if (rows.empty()) return place(std::nullopt, role);
   Candidate best;
   best.node_id = rows[0].text("node_id");
@@ -82,20 +89,23 @@ boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& r
   claims.client_certificate_sha256 = request.client_certificate;
   const Secret seed = keys->lease.seed();
   const std::string lease = require(fabric::mint_lease(claims, seed.bytes()));
-  const Rows endpoint = tx.query(kEndpoint, {request.node_id});
-  if (endpoint.empty() || endpoint[0].text("mesh_endpoint").empty()) {
-    refuse(Errc::unavailable, "the node does not say where it can be reached");
-  }
-  boost::json::object where;
-  where["endpoint"] = endpoint[0].text("mesh_endpoint");
-  where["spiffe_id"] = node.spiffe();
-  where["cluster_ca_pem"] = keys->ca.certificate_pem();
   boost::json::object out;
-  // `lease` and `node` are the single hop: they go when clients take the mesh.
-  out["lease"] = lease;
-  out["node"] = std::move(where);
+  const Rows rows = tx.query(kEndpoint, {request.node_id});
+  const std::string endpoint = rows.empty() ? "" : rows[0].text("mesh_endpoint");
+  if (!endpoint.empty()) {
+    boost::json::object where;
+    where["endpoint"] = endpoint;
+    where["spiffe_id"] = node.spiffe();
+    where["cluster_ca_pem"] = keys->ca.certificate_pem();
+    out["lease"] = lease;
+    out["node"] = std::move(where);
+  }
   if (auto mesh = mesh_access(call, tx, request, std::move(claims))) {
     out["mesh"] = std::move(*mesh);
+  }
+  if (out.empty()) {
+    refuse(Errc::unavailable,
+           "the node does not say where it can be reached, and no entry of the cluster answers");
   }
   return out;
 }

@@ -24,8 +24,11 @@ struct LeaseRequest {
   Sha256Digest client_certificate{};
 };
 
-// {"lease": "...", "node": {"endpoint","spiffe_id","cluster_ca_pem"}, "mesh"?: as mesh_access()}:
-// 30 seconds, one stream. Leaves the transaction in the organization's scope when there is a mesh.
+// {"lease": "...", "node": {"endpoint","spiffe_id","cluster_ca_pem"}} where the node has a
+// listener,
+// {"mesh": as mesh_access()} where it can be reached over the mesh, or both: 30 seconds, one
+// stream. `unavailable` where neither is. Leaves the transaction in the organization's scope when
+// there is a mesh.
 boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& request);
 
 // From the body: `client_certificate_sha256` in hex or base64url, and `mode`.

@@ -257,6 +257,50 @@ class Access(Owner):
         self.owner.patch(f"/v1/nodes/{self.entry.id}/mesh", {"draining": True})
         self.assertNotIn("mesh", self.open())
 
+    def silence_mesh_process(self, node):
+        self.plane.admin_sql(f"update mesh_reports set received_at = now() - interval '2 minutes' where node_id = '{node.id}'")
+
+    def test_a_node_with_a_mesh_service_needs_no_listener(self):
+        self.beat(self.worker, mesh_endpoint="")
+        wait_until(lambda: not self.owner.get(f"/v1/nodes/{self.worker.id}")["mesh_endpoint"], "no listener")
+        self.assertIn("where it can be reached", self.refused(503, "unavailable", self.open)["detail"])
+        self.ready()
+        answer = self.open()
+        self.assertEqual(set(answer), {"session", "mesh"})
+        attached = self.member.post(f"/v1/sessions/{answer['session']['id']}/attach",
+                                    {"mode": "view", "client_certificate_sha256": CERTIFICATE})
+        self.assertEqual(set(attached), {"session", "mesh"})
+        # Nothing of it is stored when no way can be named in the end.
+        before = self.plane.admin_sql("select count(*) from sessions")
+        self.silence_mesh_process(self.entry)
+        self.assertIn("no entry", self.refused(503, "unavailable", self.open)["detail"])
+        self.assertEqual(self.plane.admin_sql("select count(*) from sessions"), before)
+
+    def test_a_mesh_process_that_does_not_report_is_not_offered(self):
+        self.ready()
+        self.assertEqual(set(self.open()), {"session", "lease", "node", "mesh"})
+        session = self.open()["session"]["id"]
+        for node in (self.worker, self.entry):
+            self.silence_mesh_process(node)
+            self.assertEqual(set(self.open()), {"session", "lease", "node"}, "the listener is there")
+            self.beat(node)
+            self.assertIn("mesh", self.open())
+        self.silence_mesh_process(self.worker)
+        renewed = self.member.post(f"/v1/sessions/{session}/carry", {"client_certificate_sha256": CERTIFICATE})
+        self.assertIn("carry", renewed, "it may be back when the lease is used")
+
+    def test_placement_prefers_no_kind_of_way(self):
+        """The worker has a mesh service and no listener, the other one a listener only."""
+        self.ready()
+        other = self.mesh_node("ssh-worker", organization=self.organization_id, endpoints=["10.7.7.9:7444"])
+        self.beat(self.worker, mesh_endpoint="")
+        wait_until(lambda: not self.owner.get(f"/v1/nodes/{self.worker.id}")["mesh_endpoint"], "no listener")
+        opened = [self.open() for _ in range(6)]
+        placed = [self.owner.get(f"/v1/sessions/{answer['session']['id']}")["node_id"] for answer in opened]
+        self.assertEqual(sorted(placed), sorted([self.worker.id, other.id] * 3))
+        for answer, node in zip(opened, placed):
+            self.assertEqual("mesh" in answer, node == self.worker.id)
+
     def test_the_owner_may_trace(self):
         service = self.ready()
         ask = lambda person, to: person.post(f"/v1/clusters/{self.cluster_id}/mesh-trace",

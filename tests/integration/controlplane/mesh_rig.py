@@ -65,6 +65,8 @@ class MeshTest(PlaneTest):
 
     def beat(self, node, **more):
         node.beat(capabilities=[{"name": name, "detail": {}} for name in CAPABILITIES], **more)
+        if getattr(node, "reports", 0):
+            self.report(node, **node.reported)  # its mesh process is there too
 
     def until_capable(self, node):
         wait_until(lambda: len(self.owner.get(f"/v1/nodes/{node.id}")["capabilities"]) == len(CAPABILITIES), "capabilities")
@@ -80,8 +82,9 @@ class MeshTest(PlaneTest):
         return answer["services"][0]
 
     def report(self, node, boot="b1", seq=None, **more):
-        node.reports += 1
-        return node.api().post("/v1/node/mesh-report", {"boot_id": boot, "seq": seq or node.reports, **more})
+        node.reports = seq or node.reports + 1
+        node.reported = {"boot": boot, **more}
+        return node.api().post("/v1/node/mesh-report", {"boot_id": boot, "seq": node.reports, **more})
 
     def link(self, peer, state="up", **more):
         return {"peer": peer.id, "state": state, "for_ms": 5000, "age_ms": 100, **more}
