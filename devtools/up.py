@@ -111,6 +111,7 @@ def stay(steps, platform):
     steps.say(WHAT_NOW.format(logs=platform.logs.relative_to(ROOT), agent=platform.node.pid) + platform.hosts_text())
     while True:
         time.sleep(WATCH_S)
+        process.reap_strangers()
         for name in platform.restart_ended():
             steps.say(f"{name} ended and was started again")
 

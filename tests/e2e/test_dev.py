@@ -12,7 +12,7 @@ import time
 import unittest
 
 from devtools.build import ROOT
-from devtools.process import PATIENCE_S, Ledger, Process, start_time, wait_until
+from devtools.process import PATIENCE_S, Ledger, Process, children_of, reap_strangers, start_time, wait_until
 from devtools.sshd import Sshd
 
 # An owner that leaves a daemon behind when it is killed: a child in a session of its own, without a death signal.
@@ -114,6 +114,19 @@ class Dev(unittest.TestCase):
                 client.kill()
                 client.wait()
                 client.stdout.close()
+
+    def test_dead_strangers_are_reaped_and_nobody_elses_status(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ours = Process("ours", ["/bin/sh", "-c", "exit 7"], pathlib.Path(folder) / "log")
+            stranger = int(subprocess.run(["/bin/sh", "-c", "sleep 300 >/dev/null & echo $!"], stdout=subprocess.PIPE,
+                                          text=True).stdout)
+            self.assertIn(stranger, children_of(os.getpid()))
+            os.kill(stranger, signal.SIGKILL)
+            wait_until(lambda: start_time(ours.pid) is None, "the end of ours")
+            wait_until(lambda: reap_strangers() or not os.path.exists(f"/proc/{stranger}"), "the end of the stranger")
+            self.assertFalse(ours.alive())
+            self.assertEqual(ours.popen.returncode, 7)
+            ours.stop()
 
     def test_a_guard_ends_what_a_killed_owner_left_and_nothing_of_the_next_one(self):
         with tempfile.TemporaryDirectory() as folder:
