@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <shared_mutex>
 
 #include <boost/json.hpp>
 
 #include "base/clock.hpp"
+#include "base/log_sink.hpp"
 
 namespace rap::log {
 namespace {
@@ -14,6 +16,8 @@ namespace {
 // The only process-wide state of the code base: where lines go is a fact of the process.
 std::atomic<Level> g_least{Level::info};
 std::string g_program = "rap";
+std::shared_mutex g_sink_lock;  // of the next
+Sink g_sink;
 
 constexpr std::string_view kLevelNames[] = {"debug", "info", "warn", "error"};
 
@@ -35,9 +39,24 @@ Level level_from_name(std::string_view text) {
   return Level::info;
 }
 
+void set_sink(Sink sink) {
+  const std::unique_lock lock(g_sink_lock);
+  g_sink = std::move(sink);
+}
+
 void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
   if (level < g_least.load(std::memory_order_relaxed)) return;
   boost::json::object line;
+  {
+    const std::shared_lock lock(g_sink_lock);
+    if (g_sink) {
+      for (const Field& field : fields) {
+        std::visit([&](const auto& value) { line[field.name] = value; }, field.value);
+      }
+      g_sink(level, message, boost::json::serialize(line));
+      return;
+    }
+  }
   line["time"] = to_rfc3339(RealClock().now());
   line["level"] = kLevelNames[static_cast<std::size_t>(level)];
   line["program"] = g_program;

@@ -18,6 +18,8 @@ set(RAP_MAY_LINK_rap_relay "rap_base;rap_net;rap_fabric")
 set(RAP_MAY_LINK_rap_channel "rap_base;rap_net;rap_fabric;rap_routing")
 set(RAP_MAY_LINK_rap_mesh_node
     "rap_base;rap_net;rap_fabric;rap_channel;rap_ends;rap_peers;rap_relay;rap_resume;rap_routing")
+set(RAP_MAY_LINK_rap_mesh_parts
+    "rap_plugin_api;rap_base;rap_net;rap_fabric;rap_mesh_node;rap_relay;rap_resume")
 set(RAP_MAY_LINK_rap_resume "rap_base;rap_net")
 set(RAP_MAY_LINK_rap_routing "rap_base")
 set(RAP_MAY_LINK_rap_peers "rap_base;rap_routing")

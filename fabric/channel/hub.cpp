@@ -47,11 +47,33 @@ Status ChannelHub::set_identity(const net::TlsIdentity& identity,
   options.alpn = mesh_alpns();
   auto server = net::TlsServerContext::create(options);
   if (!server) return fail(server.error());
+  std::map<std::string, net::TlsClientContext> clients;
+  for (const std::string& protocol : mesh_alpns()) {
+    net::TlsClientOptions dialling;
+    dialling.trust = net::TrustCa{cluster_ca_pem};
+    dialling.identity = identity;
+    dialling.alpn.push_back(protocol);
+    auto client = net::TlsClientContext::create(dialling);
+    if (!client) return fail(client.error());
+    clients.emplace(protocol, std::move(*client));
+  }
   impl_->server = std::move(*server);
-  impl_->identity = identity;
+  impl_->clients = std::move(clients);
   impl_->cluster_ca_pem = cluster_ca_pem;
   ++impl_->generation;
   return {};
+}
+
+void ChannelHub::clear_identity() {
+  impl_->server.reset();
+  impl_->clients.clear();
+  std::vector<PeerLinkPtr> all;
+  for (const auto& [number, link] : impl_->links) all.push_back(link);
+  for (const PeerLinkPtr& link : all) {
+    // One that is just being made would be there afterwards.
+    if (link->state == LinkState::authorize) impl_->cut(*link, LinkLost::dropped, "cut");
+    impl_->drain(*link);
+  }
 }
 
 void ChannelHub::set_directory(std::shared_ptr<const routing::Directory> directory) {
@@ -72,12 +94,7 @@ Task<Result<std::unique_ptr<net::TlsStream>>> ChannelHub::Impl::connect(std::str
   const routing::NodeIndex node = known->find(node_id);
   if (node == routing::kNoNode) co_return Answer(fail(Errc::not_found, "no such peer"));
   if (!known->dialable(node)) co_return Answer(fail(Errc::unavailable, "the peer only dials out"));
-  net::TlsClientOptions options;
-  options.trust = net::TrustCa{cluster_ca_pem};
-  options.identity = identity;
-  options.alpn.push_back(alpn(kind));
-  auto tls = net::TlsClientContext::create(options);
-  if (!tls) co_return Answer(fail(tls.error()));
+  const net::TlsClientContext tls = clients.at(std::string(alpn(kind)));
   const std::string spiffe_id = routing::mesh_spiffe(known->cluster_id(), node_id);
   Error last{Errc::unavailable, "no endpoint"};
   for (const std::string& endpoint : known->endpoints(node)) {
@@ -90,7 +107,7 @@ Task<Result<std::unique_ptr<net::TlsStream>>> ChannelHub::Impl::connect(std::str
       tcp->set_options(tcp_options);
       net::ExpectedPeer peer = net::SpiffeId{spiffe_id};
       auto stream =
-          co_await net::connect_tls(std::move(tcp), *tls, std::move(peer), limits.handshake / 2);
+          co_await net::connect_tls(std::move(tcp), tls, std::move(peer), limits.handshake / 2);
       co_return Answer(std::move(stream));
     } catch (const NetError& error) {
       if (error.code() == Errc::cancelled) throw;

@@ -56,6 +56,9 @@ class ChannelHub {
   // Our certificate and who issues those of the cluster. Later handshakes use it; links of the old
   // one are dialled anew and then drained. `malformed`, `mismatch`: what was before goes on.
   Status set_identity(const net::TlsIdentity& identity, const std::string& cluster_ca_pem);
+  // It was withdrawn: nobody is dialled or let in any more, and links end with their streams, or
+  // after drain_max.
+  void clear_identity();
   // Peers that are not in it, or whose key is not, are cut before this returns.
   void set_directory(std::shared_ptr<const routing::Directory> directory);
 

@@ -45,8 +45,9 @@ struct ChannelHub::Impl : std::enable_shared_from_this<ChannelHub::Impl> {
   HubEvents events;
   ChannelLimits limits;
   std::string cluster_ca_pem;
-  net::TlsIdentity identity;
+  // Of our certificate and key, parsed: no text of the key stays.
   std::optional<net::TlsServerContext> server;
+  std::map<std::string, net::TlsClientContext> clients;  // by ALPN
   std::uint64_t generation = 0;
   std::shared_ptr<const routing::Directory> directory;
   std::map<std::uint64_t, PeerLinkPtr> links;

@@ -102,7 +102,7 @@ Result<PeerLinkPtr> ChannelHub::Impl::add(std::unique_ptr<net::TlsStream> stream
   std::size_t of_peer = 0;
   for (const auto& [number, link] : links) of_peer += link->node_id == *node_id ? 1 : 0;
   const bool admitted = by == DialledBy::us || !first || !events.admit || events.admit(*node_id);
-  if (closing || of_peer >= limits.links_per_peer || !admitted) {
+  if (closing || !server || of_peer >= limits.links_per_peer || !admitted) {
     count("full");
     if (by == DialledBy::them) {
       // GOAWAY as the first word means "full".

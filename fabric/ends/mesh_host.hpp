@@ -10,6 +10,12 @@ namespace rap::fabric {
 
 class ServiceEnd;
 
+// A stream that passes.
+struct Passing {
+  std::string organization;  // who pays for it; empty: the platform
+  bool relayed = false;      // from node to node; else from a client
+};
+
 // One executor; outlives whoever uses it.
 class MeshHost {
  public:
@@ -23,15 +29,17 @@ class MeshHost {
   virtual routing::RouteCache* route_cache() = 0;
   // Null: no organization's streams end here.
   virtual ServiceEnd* services() = 0;
+  // Whether this process may carry streams between other nodes. What the directory says of this
+  // node is checked besides.
+  virtual bool relays() = 0;
 
   // Asks a neighbour for a stream of that class. NetError when it cannot be asked; cancelled when
   // it takes too long.
   virtual net::Task<ConnectAnswer> open(std::string node, ConnectRequest request,
                                         routing::ChannelClass channel_class) = 0;
   // Carries bytes both ways until both directions ended, or one is lost, which ends the other too.
-  // `organization` pays for it; empty: the platform.
   virtual net::Task<void> splice(std::unique_ptr<H2Stream> from, std::unique_ptr<H2Stream> to,
-                                 std::string organization) = 0;
+                                 Passing as) = 0;
 };
 
 }  // namespace rap::fabric

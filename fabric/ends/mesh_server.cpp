@@ -34,6 +34,13 @@ struct MeshServer::Asked {
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
 };
 
+// One of the three; none when whoever asked is gone.
+struct MeshServer::Way {
+  ConnectAnswer answer;
+  bool here = false;  // this node is the end
+  std::optional<Error> failure;
+};
+
 MeshServer::MeshServer(MeshHost& host, MeshServerLimits limits)
     : host_(host), limits_(limits), entry_(limits.entry), relay_(limits.relay) {}
 
@@ -105,13 +112,18 @@ net::HttpHeaders MeshServer::hops_header(const Asked& asked, std::string_view re
 }
 
 Task<void> MeshServer::carry(std::unique_ptr<IncomingConnect> incoming, const Asked& asked,
-                             ConnectAnswer answer) {
+                             ConnectAnswer answer, bool relayed) {
   const CountedOpen open(counts_.open);
+  std::optional<CountedOpen> relaying;
+  if (relayed) relaying.emplace(counts_.relaying);
   const auto rest = answer.headers.find(kHopsHeader);
   const net::HttpHeaders headers = hops_header(asked, rest.value_or(""));
   auto from = incoming->accept(headers);
   incoming.reset();
-  co_await host_.splice(std::move(from), std::move(answer.stream), asked.organization);
+  Passing as;
+  as.organization = asked.organization;
+  as.relayed = relayed;
+  co_await host_.splice(std::move(from), std::move(answer.stream), std::move(as));
 }
 
 Task<void> MeshServer::end_here(std::unique_ptr<IncomingConnect> incoming, const Asked& asked) {
@@ -143,40 +155,53 @@ Task<void> MeshServer::serve_client(std::unique_ptr<IncomingConnect> incoming,
     co_return;
   }
   const WantedPath wanted{asked->request.target, asked->organization, asked->request.channel_class};
+  Way way = co_await open_way(wanted, asked->request, incoming.get());
+  if (incoming->gone()) co_return;
+  if (way.failure) {
+    refuse(*incoming, HopRefusal{*way.failure, {}});
+    co_return;
+  }
+  if (way.here) {
+    // Its refusal names this node: for nodes only.
+    if (!asked->echo && (host_.services() == nullptr ||
+                         !host_.services()->admits(wanted.target.id, wanted.organization))) {
+      refuse(*incoming, HopRefusal{{Errc::unavailable, "the service is not ready here"}, {}});
+      co_return;
+    }
+    co_await end_here(std::move(incoming), *asked);
+    co_return;
+  }
+  ++counts_.entered;
+  co_await carry(std::move(incoming), *asked, std::move(way.answer), false);
+}
+
+Task<MeshServer::Way> MeshServer::open_way(const WantedPath& wanted, MeshRequest& request,
+                                           const IncomingConnect* asker) {
   PathPicker picker(wanted, host_.now().mono, limits_.picker);
+  Way out;
   std::optional<Error> last;
   for (;;) {
     const RouteView view = host_.routes();
     const auto path = picker.next(view, host_.now(), host_.route_cache());
     if (!path) {
-      const Error told = last ? told_to_client(*last) : path.error();
-      refuse(*incoming, HopRefusal{told, {}});
-      co_return;
+      out.failure = last ? told_to_client(*last) : path.error();
+      co_return out;
     }
     if (path->empty()) {
-      // Its refusal names this node: for nodes only.
-      if (!asked->echo && (host_.services() == nullptr ||
-                           !host_.services()->admits(wanted.target.id, wanted.organization))) {
-        refuse(*incoming, HopRefusal{{Errc::unavailable, "the service is not ready here"}, {}});
-        co_return;
-      }
-      co_await end_here(std::move(incoming), *asked);
-      co_return;
+      out.here = true;
+      co_return out;
     }
-    asked->request.path = *path;
-    ConnectAnswer answer;
+    request.path = *path;
     const HopRefusal refusal =
-        co_await ask(path->front(), asked->request, picker.patience(host_.now()), answer);
-    if (incoming->gone()) co_return;
+        co_await ask(path->front(), request, picker.patience(host_.now()), out.answer);
+    if (asker != nullptr && asker->gone()) co_return out;
     const auto found = path_over(*view.directory, *path);
     routing::RouteCache* cache = host_.route_cache();
-    if (answer.stream) {
+    if (out.answer.stream) {
       if (cache != nullptr) {
         cache->good(route_key(wanted), found, *view.directory, host_.now().wall);
       }
-      ++counts_.entered;
-      co_await carry(std::move(incoming), *asked, std::move(answer));
-      co_return;
+      co_return out;
     }
     log::info("way of a mesh stream failed",
               {{"path", format_path(*path)}, {"error", refusal.error.text()}});
@@ -185,6 +210,25 @@ Task<void> MeshServer::serve_client(std::unique_ptr<IncomingConnect> incoming,
     last = refusal.error;
     ++counts_.retried;
   }
+}
+
+Task<Result<std::unique_ptr<H2Stream>>> MeshServer::open_own(MeshTarget target,
+                                                             routing::ChannelClass channel_class) {
+  using Answer = Result<std::unique_ptr<H2Stream>>;
+  if (target.kind != MeshTarget::Kind::node) {
+    co_return Answer(fail(Errc::unsupported, "a node's own streams go to nodes"));
+  }
+  if (host_.routes().directory == nullptr) {
+    co_return Answer(fail(Errc::unavailable, "no directory yet"));
+  }
+  MeshRequest request;
+  request.target = target;
+  request.channel_class = channel_class;
+  const WantedPath wanted{std::move(target), {}, channel_class};
+  Way way = co_await open_way(wanted, request, nullptr);
+  if (way.failure) co_return Answer(fail(*way.failure));
+  if (way.here) co_return Answer(fail(Errc::invalid, "that is this node"));
+  co_return Answer(std::move(way.answer.stream));
 }
 
 Task<void> MeshServer::serve_node(std::unique_ptr<IncomingConnect> incoming, std::string from) {
@@ -216,6 +260,10 @@ Task<void> MeshServer::serve_node(std::unique_ptr<IncomingConnect> incoming, std
     co_await end_here(std::move(incoming), asked);
     co_return;
   }
+  if (!host_.relays()) {
+    refuse(*incoming, HopRefusal{{Errc::unavailable, "this node is no relay"}, own_id()});
+    co_return;
+  }
   asked.request = std::move(hop->onward);
   ConnectAnswer answer;
   const HopRefusal refusal = co_await ask(hop->next, asked.request, kRelayPatience, answer);
@@ -227,7 +275,7 @@ Task<void> MeshServer::serve_node(std::unique_ptr<IncomingConnect> incoming, std
     co_return;
   }
   ++counts_.relayed;
-  co_await carry(std::move(incoming), asked, std::move(answer));
+  co_await carry(std::move(incoming), asked, std::move(answer), true);
 }
 
 MeshServerCounts MeshServer::counts() const {

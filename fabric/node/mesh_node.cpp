@@ -61,39 +61,61 @@ routing::Moment MeshNode::now() {
 // ---- what it is given ----
 
 Status MeshNode::set_identity(const net::TlsIdentity& identity, const std::string& cluster_ca_pem) {
+  auto nodes =
+      net::TlsServerContext::create({identity, net::RequireCa{cluster_ca_pem}, mesh_alpns()});
+  if (!nodes) return fail(nodes.error(), "mesh identity");
   Status done = hub_.set_identity(identity, cluster_ca_pem);
   if (!done) return done;
-  identity_ = identity;
-  cluster_ca_pem_ = cluster_ca_pem;
-  return make_port();
+  nodes_port_ = std::move(*nodes);
+  make_port();
+  return {};
+}
+
+void MeshNode::clear_identity() {
+  nodes_port_.reset();
+  make_port();
+  hub_.clear_identity();
 }
 
 Status MeshNode::set_entry(const net::TlsIdentity& identity) {
-  auto before = std::exchange(entry_, identity);
-  Status made = make_port();
-  if (!made) entry_ = std::move(before);
-  return made;
+  auto people = net::TlsServerContext::create({identity, net::AnyClientCertificate{}, {"h2"}});
+  if (!people) return fail(people.error(), "entry identity");
+  people_port_ = std::move(*people);
+  make_port();
+  return {};
 }
 
 void MeshNode::clear_entry() {
-  entry_.reset();
-  if (port_.size() > 1) port_.pop_back();
+  people_port_.reset();
+  make_port();
 }
 
 // One port: nodes and people say by ALPN who they are, and are shown different certificates.
-Status MeshNode::make_port() {
-  if (!identity_) return {};
-  auto nodes =
-      net::TlsServerContext::create({*identity_, net::RequireCa{cluster_ca_pem_}, mesh_alpns()});
-  if (!nodes) return fail(nodes.error(), "mesh identity");
-  std::vector<net::TlsServerContext> port{std::move(*nodes)};
-  if (entry_) {
-    auto people = net::TlsServerContext::create({*entry_, net::AnyClientCertificate{}, {"h2"}});
-    if (!people) return fail(people.error(), "entry identity");
-    port.push_back(std::move(*people));
+void MeshNode::make_port() {
+  port_.clear();
+  if (!nodes_port_) return;
+  port_.push_back(*nodes_port_);
+  if (people_port_) port_.push_back(*people_port_);
+}
+
+void MeshNode::say_goodbye_to_people() {
+  for (const auto& [number, client] : clients_) {
+    if (const auto connection = client.lock()) connection->drain();
   }
-  port_ = std::move(port);
-  return {};
+}
+
+void MeshNode::cut_people() {
+  for (const auto& [number, client] : std::map(clients_)) {
+    if (const auto connection = client.lock()) connection->close();
+  }
+}
+
+void MeshNode::cut_relayed() {
+  std::vector<std::shared_ptr<Splice>> all;
+  for (const auto& [number, passed] : passing_) {
+    if (passed.relayed) all.push_back(passed.splice);
+  }
+  for (const auto& splice : all) splice->cut();
 }
 
 Status MeshNode::set_lease_keys(const std::vector<LeaseKey>& keys) {
@@ -104,20 +126,28 @@ Status MeshNode::set_lease_keys(const std::vector<LeaseKey>& keys) {
   return done;
 }
 
-Status MeshNode::set_directory(std::string_view text) {
+Result<routing::Directory> MeshNode::read_directory(std::string_view text) {
   auto doc = routing::parse_directory(text);
   if (!doc) return fail(doc.error());
-  auto compiled = routing::Directory::compile(std::move(*doc));
-  if (!compiled) return fail(compiled.error());
-  if (compiled->cluster_id() != setup_.cluster_id ||
-      compiled->id(compiled->self()) != setup_.node_id) {
+  return routing::Directory::compile(std::move(*doc));
+}
+
+Status MeshNode::set_directory(std::string_view text) {
+  auto read = read_directory(text);
+  if (!read) return fail(read.error());
+  return set_directory(std::move(*read));
+}
+
+Status MeshNode::set_directory(routing::Directory directory) {
+  if (directory.cluster_id() != setup_.cluster_id ||
+      directory.id(directory.self()) != setup_.node_id) {
     return fail(Errc::mismatch, "the directory is for another cluster or node");
   }
-  if (directory_ != nullptr && compiled->version() < directory_->version()) {
+  if (directory_ != nullptr && directory.version() < directory_->version()) {
     return fail(Errc::rollback, "the directory is older than the one in force");
   }
   const auto before =
-      std::exchange(directory_, std::make_shared<const routing::Directory>(std::move(*compiled)));
+      std::exchange(directory_, std::make_shared<const routing::Directory>(std::move(directory)));
   set_limits(before.get());
   if (before != nullptr) measurements_ = measurements_.rebound(*before, *directory_);
   std::vector<peers::Action> actions;
@@ -201,7 +231,8 @@ Task<void> MeshNode::keep_peers() {
   auto saved = std::chrono::steady_clock::now();
   for (;;) {
     std::vector<peers::Action> actions;
-    peers_.tick(*directory_, measurements_, now(), actions);
+    // Without a certificate nobody can be dialled: that is no failure of theirs.
+    if (nodes_port_) peers_.tick(*directory_, measurements_, now(), actions);
     act(actions);
     if (std::chrono::steady_clock::now() - saved > setup_.limits.save_every) {
       saved = std::chrono::steady_clock::now();
@@ -240,16 +271,25 @@ Task<ConnectAnswer> MeshNode::open(std::string node, ConnectRequest request,
 }
 
 Task<void> MeshNode::splice(std::unique_ptr<H2Stream> from, std::unique_ptr<H2Stream> to,
-                            std::string organization) {
+                            Passing as) {
   SpliceOptions options;
-  options.slot = traffic_.open(organization, std::chrono::steady_clock::now());
+  options.slot = traffic_.open(as.organization, std::chrono::steady_clock::now());
   if (!options.slot) throw NetError(Errc::exhausted, "too many streams of this organization");
   const auto over = std::make_shared<net::Event>(executor_);
   options.done = [over](const SpliceEnd&) { over->set(); };
   struct Cut {
+    MeshNode& self;
     std::shared_ptr<Splice> splice;
-    ~Cut() { splice->cut(); }
-  } cut{splice_streams(executor_, std::move(from), std::move(to), std::move(options))};
+    std::uint64_t number;
+    ~Cut() {
+      splice->cut();
+      const SpliceEnd end = splice->counts();
+      self.carried_ += end.up + end.down;
+      self.passing_.erase(number);
+    }
+  } cut{*this, splice_streams(executor_, std::move(from), std::move(to), std::move(options)),
+        next_passing_++};
+  passing_.emplace(cut.number, Passed{cut.splice, as.relayed});
   co_await over->wait();
 }
 
@@ -314,7 +354,13 @@ MeshNodeFacts MeshNode::facts() const {
   out.health = peers_.health();
   out.directory_version = directory_ == nullptr ? 0 : directory_->version();
   out.links = hub_.links();
+  out.peers = peers_.active() + peers_.leaves().size();
   out.clients = clients_.size();
+  out.carried = carried_;
+  for (const auto& [number, passed] : passing_) {
+    const SpliceEnd so_far = passed.splice->counts();
+    out.carried += so_far.up + so_far.down;
+  }
   out.streams = server_.counts();
   out.services = services_.counts();
   out.refused = refused_;
@@ -325,14 +371,13 @@ MeshNodeFacts MeshNode::facts() const {
 Task<void> MeshNode::drain(net::milliseconds grace) {
   draining_ = true;
   if (directory_ != nullptr) caches_.save(peers_.remembered(*directory_));
-  for (const auto& [number, client] : clients_) {
-    if (const auto connection = client.lock()) connection->drain();
-  }
+  say_goodbye_to_people();
+  // At once: those that carry streams here look for other ways while the streams go on.
+  net::TaskGroup links(executor_);
+  links.spawn("goodbye to peers", hub_.drain_all(grace));
   co_await services_.drain(grace);
-  co_await hub_.drain_all(grace);
-  for (const auto& [number, client] : std::map(clients_)) {
-    if (const auto connection = client.lock()) connection->close();
-  }
+  co_await links.drain(grace);
+  cut_people();
   co_await tasks_.drain(net::milliseconds(0));
 }
 

@@ -19,6 +19,7 @@
 #include "fabric/ends/service_end.hpp"
 #include "fabric/node/caches.hpp"
 #include "fabric/peers/peer_set.hpp"
+#include "fabric/relay/splice.hpp"
 #include "fabric/relay/traffic.hpp"
 #include "fabric/routing/measurements.hpp"
 
@@ -57,7 +58,9 @@ struct MeshNodeFacts {
   peers::Health health = peers::Health::isolated;
   std::int64_t directory_version = 0;  // 0: none yet
   std::vector<LinkFacts> links;
-  std::size_t clients = 0;  // connections of people
+  std::size_t peers = 0;      // nodes with a link, those that dialled us for lack of others too
+  std::size_t clients = 0;    // connections of people
+  std::uint64_t carried = 0;  // bytes of streams that passed, both ways
   MeshServerCounts streams;
   ServiceEndCounts services;
   std::map<std::string, std::uint64_t> refused;  // at the port and between nodes, by reason
@@ -72,12 +75,25 @@ class MeshNode final : private MeshHost {
 
   // The mesh certificate and key, and the cluster's authority.
   Status set_identity(const net::TlsIdentity& identity, const std::string& cluster_ca_pem);
+  // It was withdrawn: the port is closed to all, links end with their streams.
+  void clear_identity();
   // The role entry-node: people may connect. Without it those that are there stay, nobody new
   // comes.
   Status set_entry(const net::TlsIdentity& identity);
   void clear_entry();
+  // People who are there are told to go elsewhere; their streams go on. After clear_entry().
+  void say_goodbye_to_people();
+  void cut_people();
+  // The role relay-node, as far as this process is concerned; at first it is not there. Without it
+  // what is carried goes on.
+  enum class Relaying : std::uint8_t { no, yes };
+  void set_relaying(Relaying relaying) { relaying_ = relaying; }
+  void cut_relayed();
   // snap/mesh.json. `mismatch`: for another cluster or node; `rollback`: older than what is known.
   Status set_directory(std::string_view text);
+  // The same, read elsewhere: that of 10,000 nodes takes a while. Any thread.
+  static Result<routing::Directory> read_directory(std::string_view text);
+  Status set_directory(routing::Directory directory);
   // Those that sign carry and session leases.
   Status set_lease_keys(const std::vector<LeaseKey>& keys);
   // Certificates of the services that end here, and closing sessions.
@@ -85,6 +101,11 @@ class MeshNode final : private MeshHost {
 
   // Dials peers and keeps them. Once, after the first directory and identity.
   void start();
+  // A stream of this node itself: MeshServer::open_own().
+  net::Task<Result<std::unique_ptr<H2Stream>>> open_own(MeshTarget target,
+                                                        routing::ChannelClass channel_class) {
+    return server_.open_own(std::move(target), channel_class);
+  }
   // A connection to the port, before TLS; serves it until it ends.
   net::Task<void> accept(std::unique_ptr<net::TcpStream> socket);
 
@@ -103,10 +124,11 @@ class MeshNode final : private MeshHost {
   routing::Moment now() override;
   routing::RouteCache* route_cache() override { return &caches_.routes; }
   ServiceEnd* services() override { return &services_; }
+  bool relays() override { return relaying_ == Relaying::yes; }
   net::Task<ConnectAnswer> open(std::string node, ConnectRequest request,
                                 routing::ChannelClass channel_class) override;
   net::Task<void> splice(std::unique_ptr<H2Stream> from, std::unique_ptr<H2Stream> to,
-                         std::string organization) override;
+                         Passing as) override;
 
   HubEvents hub_events();
   void link_up(const std::string& node, DialledBy by);
@@ -116,7 +138,7 @@ class MeshNode final : private MeshHost {
   net::Task<void> keep_peers();
   net::Task<void> serve_people(std::unique_ptr<net::TlsStream> secured,
                                std::unique_ptr<net::ConnectionSlots::Slot> slot);
-  Status make_port();
+  void make_port();
   // What the directory's policy says; `before` may be null.
   void set_limits(const routing::Directory* before);
   void count(std::string_view reason) { ++refused_[std::string(reason)]; }
@@ -132,10 +154,16 @@ class MeshNode final : private MeshHost {
   MeshServer server_;
   ChannelHub hub_;
   Traffic traffic_;
-  std::string cluster_ca_pem_;
-  std::optional<net::TlsIdentity> identity_;
-  std::optional<net::TlsIdentity> entry_;
+  std::optional<net::TlsServerContext> nodes_port_, people_port_;
   std::vector<net::TlsServerContext> port_;  // of nodes, then of people
+  Relaying relaying_ = Relaying::no;
+  struct Passed {
+    std::shared_ptr<Splice> splice;
+    bool relayed = false;
+  };
+  std::map<std::uint64_t, Passed> passing_;
+  std::uint64_t next_passing_ = 1;
+  std::uint64_t carried_ = 0;  // by streams that have ended
   net::ConnectionSlots people_;
   std::map<std::uint64_t, std::weak_ptr<H2Connection>> clients_;
   std::uint64_t next_client_ = 1;

@@ -4,30 +4,11 @@
 
 #include "base/json.hpp"
 #include "base/net/x509.hpp"
+#include "fabric/lease_keys.hpp"
 
 namespace rap::listener {
 
 namespace {
-
-// Keys rotate one by one; more than this is a mistake in the snapshot.
-constexpr std::size_t kLeaseKeysMax = 16;
-
-Result<std::vector<fabric::LeaseKey>> read_keys(const boost::json::object& message) {
-  auto array = json_array(message, "lease_keys");
-  if (!array) return fail(array.error());
-  if ((*array)->size() > kLeaseKeysMax) return fail(Errc::too_large, "lease_keys: over 16");
-  std::vector<fabric::LeaseKey> out;
-  for (const boost::json::value& value : **array) {
-    if (!value.is_object()) return fail(Errc::invalid, "lease_keys: not objects");
-    auto kid = json_string(value.get_object(), "kid");
-    auto text = json_string(value.get_object(), "public");
-    if (!kid || !text) return fail(Errc::invalid, "lease_keys: kid, public");
-    auto bytes = from_hex(*text);
-    if (!bytes) return fail(bytes.error(), "lease_keys");
-    out.push_back(fabric::LeaseKey{std::move(*kid), std::move(*bytes)});
-  }
-  return out;
-}
 
 Status check_certificate(const net::TlsIdentity& identity, const std::string& ca_pem,
                          const std::string& audience, SystemTime now) {
@@ -64,7 +45,7 @@ Result<ListenerConfig> parse_configure(const boost::json::object& message, Syste
   auto context = net::TlsServerContext::create(tls);
   if (!context) return fail(context.error(), "configure");
 
-  auto keys = read_keys(message);
+  auto keys = fabric::lease_keys_from_json(message);
   if (!keys) return fail(keys.error(), "configure");
   auto verifier = fabric::LeaseVerifier::create(issuer, audience, *keys);
   if (!verifier) return fail(verifier.error(), "configure");

@@ -1,14 +1,12 @@
 #include "host/listener/mesh_listener.hpp"
 
-#include <algorithm>
-
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/net/pump.hpp"
 #include "base/net/timer.hpp"
 #include "fabric/names.hpp"
-#include "host/listener/pump.hpp"
 
 namespace rap::listener {
 
@@ -25,12 +23,6 @@ struct Counted {
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
 };
-
-// The agent reports reasons to people of an organization: without addresses of the network.
-std::string without_address(const std::string& detail) {
-  const auto at = detail.rfind(": ");
-  return at == std::string::npos ? detail : detail.substr(at + 2);
-}
 
 unsigned status_of(Errc code) {
   switch (code) {
@@ -73,6 +65,7 @@ MeshListener::MeshListener(net::asio::any_io_executor executor, ipc::ServerOptio
                    for (auto& [key, value] : status()) out[key] = value;
                  }}),
       slots_({limits.connections_max, limits.per_network_max}),
+      dialler_(limits.dials),
       tasks_(executor) {}
 
 MeshListener::~MeshListener() {
@@ -124,19 +117,8 @@ void MeshListener::on_request(RequestId id, ipc::Message message) {
       agent_.server().refuse(id, Error{Errc::invalid, "dial: host, port, timeout_ms"});
       return;
     }
-    if (dials_ >= limits_.dials_max) {
-      agent_.server().refuse(id, Error{Errc::exhausted, "dial: too many at once"});
-      return;
-    }
-    // Of an agent that does not say for whom: the name is all that can be told apart.
     std::string share = json_string_or_none(body, "organization").value_or("");
-    if (share.empty()) share = *host;
-    const auto mine = dials_of_.find(share);
-    if (mine != dials_of_.end() && mine->second >= limits_.dials_per_share_max) {
-      agent_.server().refuse(id, Error{Errc::exhausted, "dial: too many at once for one"});
-      return;
-    }
-    const auto limit = std::min(net::milliseconds(*timeout), limits_.dial_timeout_max);
+    const net::milliseconds limit(*timeout);
     tasks_.spawn("dial", dial(id, *host, static_cast<std::uint16_t>(*port), limit, share));
     return;
   }
@@ -172,31 +154,12 @@ boost::json::object MeshListener::status() const {
 
 Task<void> MeshListener::dial(RequestId id, std::string host, std::uint16_t port,
                               net::milliseconds timeout, std::string share) {
-  Counted counted(dials_);
-  struct Share {
-    std::map<std::string, std::size_t>& all;
-    std::map<std::string, std::size_t>::iterator mine;
-    ~Share() {
-      if (--mine->second == 0) all.erase(mine);
-    }
-  } counted_share{dials_of_, dials_of_.try_emplace(share, 0).first};
-  ++counted_share.mine->second;
-  std::optional<Error> failure;
-  Fd connected;
-  try {
-    auto stream = co_await net::connect_tcp(host, port, timeout, share);
-    connected = stream->release();
-  } catch (const NetError& error) {
-    failure = error.error();
-    if (error.code() == Errc::cancelled) throw;
-  }
-  if (failure) {
-    const bool slow = failure->code == Errc::timeout;
-    failure->detail = slow ? "no answer in time" : without_address(failure->detail);
-    agent_.server().refuse(id, *failure);
+  auto connected = co_await dialler_.dial(std::move(host), port, timeout, std::move(share));
+  if (!connected) {
+    agent_.server().refuse(id, connected.error());
     co_return;
   }
-  const int fds[] = {connected.get()};
+  const int fds[] = {connected->get()};
   const boost::json::object nothing;
   agent_.server().answer(id, nothing, fds);
 }
@@ -318,11 +281,11 @@ Task<void> MeshListener::carry(std::shared_ptr<Client> client, net::ByteStreamPt
                                net::ByteStreamPtr worker, std::string session) {
   Counted counted(streams_);
   log::info("stream opened", {{"peer", client->address}, {"session", session}});
-  PumpCounts counts;
+  net::PumpCounts counts;
   struct AtEnd {
     const Client& client;
     const std::string& session;
-    const PumpCounts& counts;
+    const net::PumpCounts& counts;
     ~AtEnd() {
       log::info("stream closed", {{"peer", client.address},
                                   {"session", session},
@@ -330,7 +293,7 @@ Task<void> MeshListener::carry(std::shared_ptr<Client> client, net::ByteStreamPt
                                   {"bytes_down", counts.down}});
     }
   } at_end{*client, session, counts};
-  co_await pump(std::move(stream), std::move(worker), counts);
+  co_await net::pump(std::move(stream), std::move(worker), counts);
 }
 
 }  // namespace rap::listener

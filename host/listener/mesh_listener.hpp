@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/net/connection_slots.hpp"
+#include "base/net/dialler.hpp"
 #include "base/net/task_group.hpp"
 #include "base/net/tcp.hpp"
 #include "fabric/h2/connection.hpp"
@@ -27,9 +28,7 @@ struct MeshLimits {
   net::milliseconds handshake_timeout{10'000};
   net::milliseconds agent_answer{10'000};  // it may have to start a session worker
   net::milliseconds agent_away{5'000};     // how long a new stream waits for an agent that is gone
-  std::size_t dials_max = 64;              // at once
-  std::size_t dials_per_share_max = 16;    // of one organization, or to one name
-  net::milliseconds dial_timeout_max{30'000};
+  net::DialLimits dials;
 };
 
 // One executor. Streams that run need neither the agent nor a valid configuration.
@@ -74,8 +73,7 @@ class MeshListener {
   net::ConnectionSlots slots_;
   std::size_t connections_ = 0;
   std::size_t streams_ = 0;
-  std::size_t dials_ = 0;
-  std::map<std::string, std::size_t> dials_of_;  // by share
+  net::Dialler dialler_;
   std::uint64_t next_client_ = 1;
   std::map<std::string, std::uint64_t, std::less<>> refused_;  // by reason
   std::map<std::uint64_t, std::weak_ptr<fabric::H2Connection>> clients_;

@@ -219,7 +219,7 @@ Task<fabric::ConnectAnswer> MeshNode::open(std::string node, fabric::ConnectRequ
 }
 
 Task<void> MeshNode::splice(std::unique_ptr<fabric::H2Stream> from,
-                            std::unique_ptr<fabric::H2Stream> to, std::string) {
+                            std::unique_ptr<fabric::H2Stream> to, fabric::Passing) {
   return splice_streams(std::move(from), std::move(to), tap);
 }
 

@@ -65,10 +65,11 @@ class MeshNode final : public fabric::MeshHost {
   routing::Moment now() override;
   routing::RouteCache* route_cache() override { return &cache_; }
   fabric::ServiceEnd* services() override { return services_.get(); }
+  bool relays() override { return true; }
   net::Task<fabric::ConnectAnswer> open(std::string node, fabric::ConnectRequest request,
                                         routing::ChannelClass channel_class) override;
   net::Task<void> splice(std::unique_ptr<fabric::H2Stream> from,
-                         std::unique_ptr<fabric::H2Stream> to, std::string organization) override;
+                         std::unique_ptr<fabric::H2Stream> to, fabric::Passing as) override;
 
  private:
   enum class Port { mesh, entry };

@@ -90,6 +90,7 @@ class MeshNodeTest : public ::testing::Test {
     if (member.roles == kEntry) {
       ASSERT_TRUE(node.set_entry(world.setup_of(member.number, kEntry).entry));
     }
+    if (member.roles == kRelay) node.set_relaying(MeshNode::Relaying::yes);
     if (member.roles == kService) {
       ASSERT_TRUE(node.service_end().set_service(
           {world.service, world.organization, world.service_identity()}));
@@ -156,7 +157,7 @@ class MeshNodeTest : public ::testing::Test {
 
   template <typename Condition>
   bool wait_for(Condition condition) {
-    for (int i = 0; i < 500 && !condition(); ++i) {
+    for (int i = 0; i < 3'000 && !condition(); ++i) {
       test::run_task(world.io, net::sleep_for(milliseconds(10)));
     }
     return condition();
@@ -256,6 +257,51 @@ TEST_F(MeshNodeTest, AnOrganizationsLimitHoldsUntilThePolicyTakesItBack) {
   rules.clear();
   give_directories();
   EXPECT_TRUE(open());
+}
+
+TEST_F(MeshNodeTest, WhatIsRelayedGoesOverToTheOtherRelayWhenTheRoleGoes) {
+  ASSERT_TRUE(wait_for([&] { return all_linked(); }));
+  at(2).node->set_relaying(MeshNode::Relaying::no);
+  auto stream = open();
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(relay_in_use(), 3u) << "the other one refuses";
+  EXPECT_EQ(at(3).node->facts().streams.relaying, 1u);
+  bool moved = false;
+  const auto done = test::run_task(world.io, test::exchange(*stream, 8 << 20, [&](std::size_t got) {
+                                     if (moved || got < (1 << 20)) return test::Then::go_on;
+                                     moved = true;
+                                     at(2).node->set_relaying(MeshNode::Relaying::yes);
+                                     at(3).node->set_relaying(MeshNode::Relaying::no);
+                                     at(3).node->cut_relayed();
+                                     return test::Then::go_on;
+                                   }));
+  EXPECT_TRUE(moved);
+  EXPECT_TRUE(done.same) << done.sent << " " << done.received;
+  EXPECT_EQ(at(2).node->facts().streams.relayed, 1u);
+  EXPECT_GT(at(3).node->facts().carried, 1u << 20);
+}
+
+TEST_F(MeshNodeTest, AStreamOfANodeItselfComesBackFromTheEchoOfAnother) {
+  ASSERT_TRUE(wait_for([&] { return all_linked(); }));
+  const auto own = [&](MeshTarget target) {
+    return test::run_task(
+        world.io, at(4).node->open_own(std::move(target), routing::ChannelClass::interactive));
+  };
+  // Over a relay: neither of the two can dial the other.
+  auto stream = own({MeshTarget::Kind::node, test::node_id(1)});
+  ASSERT_TRUE(stream) << stream.error().text();
+  const auto done = test::run_task(world.io, test::exchange(**stream, 100'000, {}));
+  EXPECT_TRUE(done.same) << done.sent << " " << done.received;
+  EXPECT_EQ(own({MeshTarget::Kind::node, test::node_id(4)}).error().code, Errc::invalid);
+  EXPECT_EQ(own({MeshTarget::Kind::node, test::node_id(9)}).error().code, Errc::not_found);
+  EXPECT_EQ(own({MeshTarget::Kind::service, world.service}).error().code, Errc::unsupported);
+}
+
+TEST_F(MeshNodeTest, ItsLinksEndWithItsIdentity) {
+  ASSERT_TRUE(wait_for([&] { return all_linked(); }));
+  at(4).node->clear_identity();
+  EXPECT_TRUE(wait_for([&] { return !linked(2, 4) && !linked(3, 4); }));
+  EXPECT_TRUE(wait_for([&] { return at(4).node->facts().links.empty(); }));
 }
 
 TEST_F(MeshNodeTest, AfterARestartItFindsItsPeersWithoutWaitingToBeTold) {

@@ -5,7 +5,7 @@
 
 #include "base/net/byte_stream.hpp"
 
-namespace rap::listener {
+namespace rap::net {
 
 struct PumpCounts {
   std::uint64_t up = 0;    // client to worker
@@ -17,4 +17,4 @@ struct PumpCounts {
 net::Task<void> pump(std::shared_ptr<net::ByteStream> client,
                      std::shared_ptr<net::ByteStream> worker, PumpCounts& counts);
 
-}  // namespace rap::listener
+}  // namespace rap::net

@@ -1,9 +1,9 @@
-#include "host/listener/pump.hpp"
+#include "base/net/pump.hpp"
 
 #include "base/net/net_error.hpp"
 #include "base/net/task_group.hpp"
 
-namespace rap::listener {
+namespace rap::net {
 
 namespace {
 
@@ -55,4 +55,4 @@ net::Task<void> pump(std::shared_ptr<net::ByteStream> client,
   co_await tasks.drain(net::milliseconds(0));
 }
 
-}  // namespace rap::listener
+}  // namespace rap::net
