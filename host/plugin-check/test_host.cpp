@@ -104,6 +104,24 @@ struct Tables {
   static rap_result snapshot_unwatch(const rap_host* host, const char*) {
     return self(host).on_loop("rap.host.snapshot/1 unwatch()") ? RAP_OK : RAP_E_STATE;
   }
+  // ---- the mesh: no identity ever comes, nobody takes a stream ----
+  static rap_result identity_watch(const rap_host* host, std::uint32_t kind, rap_identity_fn run,
+                                   void*) {
+    if (!self(host).on_loop("rap.host.identity/1 watch()")) return RAP_E_STATE;
+    const bool known = kind >= RAP_IDENTITY_MESH && kind <= RAP_IDENTITY_SERVICE;
+    return known && run ? RAP_OK : RAP_E_INVALID;
+  }
+  static rap_result identity_unwatch(const rap_host* host, std::uint32_t) {
+    return self(host).on_loop("rap.host.identity/1 unwatch()") ? RAP_OK : RAP_E_STATE;
+  }
+  static rap_result deliver(const rap_host* host, int, const rap_mesh_stream*, rap_mesh_taken_fn,
+                            void*) {
+    return self(host).on_loop("rap.host.mesh/1 deliver()") ? RAP_E_BUSY : RAP_E_STATE;
+  }
+  static rap_result mesh_report(const rap_host*, rap_str) { return RAP_OK; }
+  static rap_result on_drop(const rap_host* host, rap_mesh_drop_fn, void*) {
+    return self(host).on_loop("rap.host.mesh/1 on_drop()") ? RAP_OK : RAP_E_STATE;
+  }
   static rap_result state_fd(const rap_host*, int*, std::uint64_t*) { return RAP_E_RESOURCE; }
 
   // ---- session ----
@@ -194,7 +212,10 @@ const std::map<std::string, const void*>& Tables::all() {
   static const rap_host_state_dir_1 state_dir{state_fd};
   static const rap_host_health_1 health{report};
   static const rap_host_session_1 session{emit, opened, closed};
+  static const rap_host_identity_1 identity{identity_watch, identity_unwatch};
+  static const rap_host_mesh_1 mesh{deliver, mesh_report, on_drop};
   static const std::map<std::string, const void*> tables{
+      {RAP_HOST_IDENTITY, &identity}, {RAP_HOST_MESH, &mesh},
       {RAP_HOST_LOG, &log},           {RAP_HOST_CONFIG, &config},
       {RAP_HOST_LOOP, &loop},         {RAP_HOST_STREAM, &stream},
       {RAP_HOST_SECRET, &secret},     {RAP_HOST_METRICS, &metrics},

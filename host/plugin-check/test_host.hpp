@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "rap/ext/session.h"
+#include "rap/ext/mesh.h"
 
 // The host's handle of one session; C++ callers outside of this folder never see inside.
 struct rap_sink {

@@ -84,7 +84,7 @@ class Zoo(unittest.TestCase):
 
     def test_good_plugins_pass_every_level(self):
         for path in (zoo("good"), zoo("strict-config"), os.path.join(EXAMPLES, "echo.so"), os.path.join(EXAMPLES, "echo-c.so"),
-                     os.path.join(EXAMPLES, "echo-service.so")):
+                     os.path.join(EXAMPLES, "echo-service.so"), os.path.join(EXAMPLES, "mesh.so")):
             with self.subTest(plugin=path):
                 status, report = check(path, "--level", "3")
                 self.assertEqual([c for c in report["checks"] if c["verdict"] == "fail"], [])
