@@ -82,6 +82,7 @@ void add_login_commands(CLI::App& app, Cli& cli);         // login logout whoami
 void add_cluster_commands(CLI::App& app, Cli& cli);       // cluster join-token join-request
 void add_node_commands(CLI::App& app, Cli& cli);          // node node-group role
 void add_mesh_commands(CLI::App& app, Cli& cli);          // mesh
+void add_mesh_trace(CLI::App& mesh, Cli& cli);            // mesh trace
 void add_organization_commands(CLI::App& app, Cli& cli);  // organization membership
 void add_people_commands(CLI::App& app, Cli& cli);        // user token password
 void add_resource_commands(CLI::App& app, Cli& cli);      // resource secret

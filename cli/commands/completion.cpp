@@ -101,6 +101,13 @@ Words values_of(Cli& cli, const std::string& path, const std::string& name) {
   }
   if (name == "--node" || name == "node") return named("/v1/nodes", "name");
   if (name == "user" || name == "--user") return named("/v1/users", "login");
+  if (name == "--to" || name == "--from") {
+    Words out = named("/v1/nodes", "name");
+    if (path != "mesh trace") return out;
+    for (std::string& session : live_sessions(cli)) out.push_back(std::move(session));
+    return out;
+  }
+  if (name == "--class") return {"interactive", "bulk"};
   if (name == "token") return named("/v1/auth/tokens", "id");
   if (name == "session") return live_sessions(cli);
   if (name == "--resource" || name == "resource") {

@@ -457,10 +457,12 @@ void add_rules(CLI::App& mesh, Cli& cli, const Shared& o) {
 
 void add_mesh_commands(CLI::App& app, Cli& cli) {
   CLI::App& mesh = add_command(app, "mesh", "How nodes reach each other",
-                               "  rapctl mesh links\n  rapctl mesh routes --to berlin-1\n");
+                               "  rapctl mesh links\n  rapctl mesh routes --to berlin-1\n"
+                               "  rapctl mesh trace --to berlin-1\n");
   mesh.require_subcommand(1);
   const Shared o = std::make_shared<Options>();
   add_looking(mesh, cli, o);
+  add_mesh_trace(mesh, cli);
   add_policy(mesh, cli, o);
   add_nodes(mesh, cli, o);
   add_pools(mesh, cli, o);

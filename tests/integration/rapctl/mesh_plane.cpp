@@ -20,6 +20,10 @@ namespace json = boost::json;
 
 namespace {
 
+json::object node(unsigned number) {
+  return {{"id", node_id(number)}, {"name", "node-" + std::to_string(number)}};
+}
+
 Sha256Digest digest_of(const json::object& body) {
   const auto bytes = from_base64url(*json_string(body, "client_certificate_sha256"));
   Sha256Digest out{};
@@ -137,12 +141,22 @@ Task<net::HttpResponse> MeshPlane::answer(const net::HttpRequest& request) {
   } else if (path == "/v1/clusters/" + kCluster + "/mesh-trace") {
     ++traced;
     out.body = json::serialize(trace_access(*json_string(body, "to"), digest_of(body)));
+  } else if (path == "/v1/clusters") {
+    out.body = json::serialize(
+        json::object{{"items", {{{"id", kCluster}, {"slug", "demo"}}}}, {"next_cursor", nullptr}});
   } else if (path == "/v1/nodes") {
-    json::array items;
-    for (const unsigned n : {1, 2, 3}) {
-      items.push_back({{"id", node_id(n)}, {"name", "node-" + std::to_string(n)}});
-    }
+    json::array items{node(1), node(2), node(3)};
     out.body = json::serialize(json::object{{"items", items}, {"next_cursor", nullptr}});
+  } else if (path == "/v1/nodes/" + node_id(3) + "/mesh") {
+    out.body = json::serialize(json::object{{"keys",
+                                             {{{"purpose", "mesh"}},
+                                              {{"purpose", "service"},
+                                               {"organization_id", world.organization},
+                                               {"service_id", world.service}}}}});
+  } else if (path.starts_with("/v1/nodes/")) {
+    for (const unsigned n : {1, 2, 3}) {
+      if (path.ends_with(node_id(n))) out.body = json::serialize(node(n));
+    }
   } else {
     out.status = 404;
     out.body = R"({"code":"not_found","detail":"no such route"})";
