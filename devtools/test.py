@@ -27,6 +27,11 @@ KINDS = DEFAULT_KINDS + ("asan",)
 # looking for what nobody knows yet takes longer and another seed each time (docs/testing.md).
 FUZZ_SHORT = ("-seed=1", "-runs=20000", "-max_total_time=10")
 FUZZ_BY_NAME = ("-max_total_time=60",)
+# What is told again of tests that failed: all of it is less than a hundred lines.
+CAUSES = 3
+CAUSE_LINES = 25
+CAUSE_COLUMNS = 300
+PASSED_LINE = re.compile(r"\[ RUN  |\[       OK|ok +[0-9.]+ s ")
 PYTHON_ENV = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -34,12 +39,23 @@ class Tally:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.failures = []
+        self.causes = []
 
-    def add(self, name, passed, failed, skipped=0):
+    def add(self, name, passed, failed, skipped=0, cause=""):
+        """`cause`: the output of a test that failed."""
         self.passed, self.failed, self.skipped = (self.passed + passed, self.failed + failed,
                                                   self.skipped + skipped)
         if failed:
             self.failures.append(f"{name} ({failed})" if failed > 1 else name)
+            lines = [line for line in cause.splitlines() if line.strip() and not PASSED_LINE.match(line)]
+            self.causes.append((name, lines[-CAUSE_LINES:]))
+
+    def tell_causes(self):
+        """Once more at the end, for whoever has only the end: a CI that cuts the output, a person who scrolls."""
+        for name, lines in self.causes[:CAUSES]:
+            if lines:
+                heading(f"the end of what {name} said")
+                print("\n".join(line[:CAUSE_COLUMNS] for line in lines))
 
 
 def heading(text):
@@ -63,15 +79,16 @@ def run_ctest(tally, preset, name, label=None, env=None):
         cases = []
     for case in cases:
         test, ok = case.get("name"), case.get("status") == "run"
+        cause = "" if ok else case.findtext("system-out", "")
         report = reports / f"{test}.json"
         if not report.exists():
-            tally.add(test, int(ok), int(not ok))
+            tally.add(test, int(ok), int(not ok), cause=cause)
             continue
         data = json.loads(report.read_text())
         skipped = sum(c.get("result") == "SKIPPED" for s in data["testsuites"] for c in s["testsuite"])
         failed = data["failures"] + data.get("errors", 0)
         passed = data["tests"] - failed - skipped - data.get("disabled", 0)
-        tally.add(test, passed, failed or int(not ok), skipped)
+        tally.add(test, passed, failed or int(not ok), skipped, cause)
     shutil.rmtree(reports, ignore_errors=True)
 
 
@@ -85,10 +102,11 @@ def run_unittest(tally, folder, name):
     try:
         counts = json.loads(out.read_text())
     except ValueError:
-        counts = {"passed": 0, "failed": 0, "skipped": 0, "failures": []}
+        counts = {"passed": 0, "failed": 0, "skipped": 0, "failures": [], "causes": ""}
     out.unlink()
     failed = counts["failed"] or int(status != 0)
-    tally.add(", ".join(counts["failures"]) or folder, counts["passed"], failed, counts["skipped"])
+    tally.add(", ".join(counts["failures"]) or folder, counts["passed"], failed, counts["skipped"],
+              counts["causes"])
 
 
 def known(name):
@@ -168,6 +186,7 @@ def main(arguments):
             run_asan(tally, name)
         else:
             run_unittest(tally, each, name)
+    tally.tell_causes()
     for failure in tally.failures:
         print(f"FAILED: {failure}")
     notes = f"{tally.skipped} skipped, " if tally.skipped else ""

@@ -16,6 +16,12 @@ class Result(unittest.TextTestResult):
         unittest.TestResult.startTest(self, test)
         self._began = time.monotonic()
 
+    def _failed(self, test, err):
+        self._line(test, "FAILED")
+        log = getattr(err[1], "log", None)  # process.Failed
+        if log:
+            self.stream.writeln(f"---- the end of {log}\n{process.tail(log)}\n----")
+
     def _line(self, test, word):
         self.stream.writeln(f"{word:7} {time.monotonic() - self._began:6.1f} s  {test.id()}")
         self.stream.flush()
@@ -26,11 +32,11 @@ class Result(unittest.TextTestResult):
 
     def addFailure(self, test, err):
         unittest.TestResult.addFailure(self, test, err)
-        self._line(test, "FAILED")
+        self._failed(test, err)
 
     def addError(self, test, err):
         unittest.TestResult.addError(self, test, err)
-        self._line(test, "FAILED")
+        self._failed(test, err)
 
     def addSkip(self, test, reason):
         unittest.TestResult.addSkip(self, test, reason)
@@ -56,7 +62,8 @@ def main():
     bad = result.failures + result.errors
     out.write_text(json.dumps({
         "passed": result.testsRun - len(bad) - len(result.skipped),
-        "failed": len(bad), "skipped": len(result.skipped), "failures": [t.id() for t, _ in bad]}))
+        "failed": len(bad), "skipped": len(result.skipped), "failures": [t.id() for t, _ in bad],
+        "causes": "\n".join(f"{t.id()}: {text}" for t, text in bad)}))
     return 1 if bad else 0
 
 

@@ -14,7 +14,7 @@ import urllib.request
 
 from devtools.api import Api, ApiError
 from devtools.postgres import BIN, Postgres
-from devtools.process import PATIENCE_S, Process, free_port, stop_all, wait_until
+from devtools.process import PATIENCE_S, Failed, Process, free_port, stop_all, tail, wait_until
 from devtools.redis import Redis
 from tests.support.openapi import Document
 
@@ -223,9 +223,21 @@ class Aside(threading.Thread):
 class PlaneTest(unittest.TestCase):
     redis = True
 
+    def run(self, result=None):
+        """What the server said last is shown beside a failure."""
+        bad = lambda: len(result.failures) + len(result.errors)
+        before = bad()
+        super().run(result)
+        if bad() > before:
+            print(f"---- {self.id()}: the server's log ends with\n{tail(self.plane.folder / 'log', 12)}\n----", flush=True)
+        return result
+
     @classmethod
     def setUpClass(cls):
-        cls.plane = ControlPlane(cls.redis)
+        try:
+            cls.plane = ControlPlane(cls.redis)
+        except Failed as e:
+            raise AssertionError(f"{e}\n{tail(e.log) if e.log else ''}") from None
         cls.addClassCleanup(cls.plane.close)
         cls.addClassCleanup(cls.look_at_log)
         cls.owner = cls.plane.login()

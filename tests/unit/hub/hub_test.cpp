@@ -398,7 +398,7 @@ TEST(Hub, SaysGoodbyeAfterTheLastOutput) {
     (void)hub.emit(&frame, 1, nullptr);
     hub.remote_closed(RAP_OK, "");
   });
-  EXPECT_EQ(ada.drain(sent, 5000), sent);
+  EXPECT_EQ(ada.drain(sent), sent);
   auto closed = ada.next<frames::Closed>();
   ASSERT_TRUE(closed);
   EXPECT_EQ(closed->reason, "exit");
