@@ -28,7 +28,8 @@ void JoinedAdapters::want(const std::vector<JoinedRole>& roles) {
   for (const JoinedRole& role : roles) {
     if (!wanted.insert(role.adapter.id).second) continue;
     Entry& at = entry(role.adapter.id);
-    const bool same = at.wanted && at.wanted->config_json == role.config_json;
+    const bool same = at.wanted && at.wanted->config_json == role.config_json &&
+                      at.wanted->assignment_id == role.assignment_id;
     at.wanted = role;
     if (same) continue;
     at.never = false;

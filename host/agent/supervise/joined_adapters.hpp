@@ -21,7 +21,7 @@
 namespace rap::agent {
 
 struct JoinedRole {
-  std::string role;
+  std::string role, assignment_id;
   loader::AdapterFacts adapter;
   std::string config_json = "{}";
 };

@@ -267,7 +267,8 @@ void Workloads::arrange_joined() {
       if (role.joins != core.assignment.assignment_id) continue;
       // A second core-mesh is filled already.
       if (role.spec->adapter.id == core.spec->adapter.id) continue;
-      roles.push_back({role.assignment.role, role.spec->adapter, role.spec->config_json});
+      roles.push_back({role.assignment.role, role.assignment.assignment_id, role.spec->adapter,
+                       role.spec->config_json});
     }
     zygote->set_joined(roles);
   }

@@ -133,16 +133,20 @@ Zygote::~Zygote() = default;
 
 void Zygote::set(WorkloadState state, std::string detail) {
   if (state == state_ && detail == detail_) return;
+  // How well it is, is no line each time: the mesh tells how many peers it has.
+  const bool news = state != WorkloadState::running || state_ != WorkloadState::running;
   state_ = state;
   detail_ = std::move(detail);
   const log::Level level = state == WorkloadState::failed ? log::Level::error : log::Level::info;
-  log::write(level, "workload state",
-             {{"instance", name_},
-              {"workload", spec_.release.manifest.product},
-              {"organization", spec_.organization},
-              {"version", spec_.release.manifest.version},
-              {"state", agent::name(state_)},
-              {"detail", detail_}});
+  if (news) {
+    log::write(level, "workload state",
+               {{"instance", name_},
+                {"workload", spec_.release.manifest.product},
+                {"organization", spec_.organization},
+                {"version", spec_.release.manifest.version},
+                {"state", agent::name(state_)},
+                {"detail", detail_}});
+  }
   if (hooks_.changed) hooks_.changed();
 }
 

@@ -39,6 +39,10 @@ void Zygote::tell_joined() {
   for (const auto& [adapter, state] : now) {
     const auto before = joined_told_.find(adapter);
     if (before != joined_told_.end() && before->second == state) continue;
+    // How many peers or streams there are is no line each time.
+    const bool was_well =
+        before != joined_told_.end() && before->second.first == WorkloadState::running;
+    if (was_well && state.first == WorkloadState::running) continue;
     log::write(state.first == WorkloadState::failed ? log::Level::error : log::Level::info,
                "adapter state",
                {{"instance", name_},

@@ -84,6 +84,11 @@ TEST_F(Joined, WhatIsRefusedIsTriedAgainUnlessItCannotChange) {
   EXPECT_EQ(state("a"), WorkloadState::degraded);
   joined_.want({role("a")});
   EXPECT_EQ(next(), "") << "the answer would be the same";
+  JoinedRole another = role("a");
+  another.assignment_id = "rol_2";
+  joined_.want({another});
+  EXPECT_EQ(next(), "add a") << "assigned anew";
+  joined_.refused("a", {Errc::invalid, "config: /x: unknown key"}, now_, 0);
   joined_.want({role("a", R"({"y":1})")});
   EXPECT_EQ(next(), "add a");
   for (int i = 0; i < 2; ++i) {
