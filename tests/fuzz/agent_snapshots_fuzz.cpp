@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)rap::agent::parse_membership(text);
   (void)rap::agent::parse_roles(text);
   (void)rap::agent::parse_access(text);
+  (void)rap::agent::check_peer_directory(text, "cls_1", "nod_1");
   (void)rap::agent::parse_identity(text);
   (void)rap::agent::parse_outbox_line(text);
   if (auto floor = rap::agent::parse_floor(text)) {

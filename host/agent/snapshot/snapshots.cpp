@@ -254,4 +254,17 @@ Result<Access> parse_access(std::string_view text) {
   return out;
 }
 
+Status check_peer_directory(std::string_view text, std::string_view cluster_id,
+                            std::string_view node_id) {
+  auto value = parse_json(text, {.bytes_max = kSnapshotBytesMax, .depth_max = 8});
+  if (!value) return fail(value.error(), "peer directory");
+  const json::object* object = value->if_object();
+  if (object == nullptr) return fail(Errc::malformed, "peer directory: want an object");
+  if (json_string_or_none(*object, "cluster_id") != cluster_id ||
+      json_string_or_none(*object, "node_id") != node_id) {
+    return fail(Errc::forbidden, "the peer directory is another node's");
+  }
+  return {};
+}
+
 }  // namespace rap::agent

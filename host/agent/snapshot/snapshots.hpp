@@ -72,5 +72,9 @@ struct Access {
 Result<Membership> parse_membership(std::string_view text);
 Result<std::vector<RoleAssignment>> parse_roles(std::string_view text);
 Result<Access> parse_access(std::string_view text);
+// Is snap/mesh.json a document for this node? `forbidden` when it is another's. What it says of
+// others the mesh judges.
+Status check_peer_directory(std::string_view text, std::string_view cluster_id,
+                            std::string_view node_id);
 
 }  // namespace rap::agent

@@ -184,19 +184,9 @@ class Sync {
     }
     auto text = snapshot(director, "mesh");
     if (!text) return fail(std::move(text.error()));
-    if (Status meant = check_directory(*text); !meant) return fail(meant.error(), "director");
+    Status meant = check_peer_directory(*text, input_.cluster_id, input_.node_id);
+    if (!meant) return fail(meant.error(), "director");
     next_.directory = std::make_shared<const std::string>(*std::move(text));
-    return {};
-  }
-
-  Status check_directory(std::string_view text) const {
-    auto value = parse_json(text, {.bytes_max = kSnapshotBytesMax, .depth_max = 8});
-    if (!value) return fail(value.error(), "peer directory");
-    const auto* object = value->if_object();
-    if (object == nullptr || json_string_or_none(*object, "cluster_id") != input_.cluster_id ||
-        json_string_or_none(*object, "node_id") != input_.node_id) {
-      return fail(Errc::forbidden, "the peer directory is another node's");
-    }
     return {};
   }
 

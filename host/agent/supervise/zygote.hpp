@@ -146,7 +146,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   static net::Task<void> arrange(std::shared_ptr<Zygote> self);
   net::Task<void> take_step(JoinedAdapters::Step step);
   net::Task<void> add_adapter(JoinedRole role);
-  net::Task<void> look_again();
+  // False: the worker does not say.
+  net::Task<bool> look_again();
   void take_health(const boost::json::object& status, const std::string& adapter);
   void note_joined(JoinedRecords records);
   void tell_joined();

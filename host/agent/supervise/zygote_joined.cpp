@@ -125,9 +125,12 @@ net::Task<void> Zygote::add_adapter(JoinedRole role) {
     co_return;
   }
   fails(answer.error());
-  note_joined(joined_.records());
-  // It may be there all the same: an answer that came too late.
-  if (answer.error().code != Errc::invalid) co_await look_again();
+  // It may be there all the same: an answer that came too late, a request of the agent before.
+  // Where the worker does not say now, it does with the next connection, and the note must be
+  // there.
+  bool known = answer.error().code == Errc::invalid;
+  if (!known) known = co_await look_again();
+  if (known) note_joined(joined_.records());
 }
 
 void Zygote::take_health(const json::object& status, const std::string& adapter) {
@@ -139,10 +142,11 @@ void Zygote::take_health(const json::object& status, const std::string& adapter)
   }
 }
 
-net::Task<void> Zygote::look_again() {
+net::Task<bool> Zygote::look_again() {
   auto status = co_await ask_status();
-  // Not connected: the next connection tells.
-  if (status && ready_.is_set()) on_status(*status->body);
+  if (!status || !ready_.is_set()) co_return false;
+  on_status(*status->body);
+  co_return true;
 }
 
 net::Task<Result<ipc::Message>> Zygote::ask_status() {

@@ -155,6 +155,25 @@ TEST(Snapshots, OneHostileResourceIsLeftOutAndTheOthersStay) {
   EXPECT_EQ(parse_access(good)->left_out, 0u);
 }
 
+TEST(Snapshots, APeerDirectoryIsForThisNode) {
+  const std::string good =
+      R"({"format":1,"cluster_id":")" + kCluster + R"(","node_id":")" + kNode + R"(","nodes":[]})";
+  const auto check = [](const std::string& text) {
+    const Status said = check_peer_directory(text, kCluster, kNode);
+    return said ? Errc{} : said.error().code;
+  };
+  EXPECT_TRUE(check_peer_directory(good, kCluster, kNode));
+  EXPECT_EQ(check(replaced(good, kCluster, "cls_other")), Errc::forbidden);
+  EXPECT_EQ(check(replaced(good, kNode, "nod_other")), Errc::forbidden);
+  EXPECT_EQ(check(replaced(good, "\"" + kNode + "\"", "7")), Errc::forbidden);
+  EXPECT_EQ(check("{}"), Errc::forbidden);
+  EXPECT_EQ(check("[]"), Errc::malformed);
+  for (const std::string& bad : {std::string(), good.substr(1), replaced(good, "[]", nested(9)),
+                                 good + std::string(kSnapshotBytesMax, ' ')}) {
+    EXPECT_FALSE(check_peer_directory(bad, kCluster, kNode)) << bad.substr(0, 200);
+  }
+}
+
 TEST(Snapshots, DeepNestingIsRefused) {
   EXPECT_FALSE(parse_access(std::string(100'000, '[')));
 }
