@@ -7,6 +7,7 @@
 #include "fabric/channel/hub.hpp"
 #include "tests/support/mesh_rig.hpp"
 #include "tests/support/run_task.hpp"
+#include "tests/support/run_until.hpp"
 #include "tests/support/test_ca.hpp"
 
 namespace rap::fabric {
@@ -201,7 +202,7 @@ TEST_F(ChannelTest, WhoeverOnlyDialsOutIsReachedOverWhatItDialled) {
   start({1, 3});
   EXPECT_FALSE(open(1, 3));  // it has not dialled yet
   ASSERT_TRUE(dial(3, 1));
-  settle();
+  ASSERT_TRUE(test::run_until(io, [&] { return !nodes[1].hub->links().empty(); }));
   auto there = open(1, 3);
   auto bulk = open(1, 3, "echo:1", ChannelClass::bulk);  // asks it to dial
   auto back = open(3, 1);
@@ -234,7 +235,7 @@ TEST_F(ChannelTest, RefusesWhoIsNotInTheDirectory) {
     const auto before = refused(2, c.counted);
     ASSERT_TRUE(nodes[1].hub->set_identity(c.identity, ca.pem()));
     EXPECT_FALSE(dial(1, 2));
-    settle();
+    test::run_until(io, [&] { return refused(2, c.counted) > before; });
     EXPECT_EQ(refused(2, c.counted), before + 1);
     EXPECT_TRUE(nodes[2].hub->links().empty());
     EXPECT_TRUE(nodes[1].hub->links().empty());
@@ -286,7 +287,11 @@ TEST_F(ChannelTest, ANewCertificateTakesOverAndStreamsOfTheOldOneGoOn) {
   doc.nodes[0].keys = {key_of(nodes[1].identity), key_of(next)};
   publish();
   ASSERT_TRUE(nodes[1].hub->set_identity(next, ca.pem()));
-  settle(1'500);  // the clock of the hub ticks once a second
+  test::run_until(io, [&] {  // the clock of the hub ticks once a second
+    const auto now = nodes[1].hub->links();
+    return now.size() == 2 && now[0].state == LinkState::draining &&
+           now[1].state == LinkState::active;
+  });
   const auto links = nodes[1].hub->links();
   ASSERT_EQ(links.size(), 2u);
   EXPECT_EQ(links[0].state, LinkState::draining);
@@ -294,7 +299,7 @@ TEST_F(ChannelTest, ANewCertificateTakesOverAndStreamsOfTheOldOneGoOn) {
   const Bytes sent = random_bytes(10'000);
   EXPECT_EQ(test::run_task(io, echo(*answer->stream, sent)), sent);
   answer->stream.reset();
-  settle(100);
+  test::run_until(io, [&] { return nodes[1].hub->links().size() == 1; });
   EXPECT_EQ(nodes[1].hub->links().size(), 1u);
   EXPECT_EQ(nodes[1].told.size(), 1u);  // never down
 }
@@ -309,8 +314,7 @@ TEST_F(ChannelTest, SaysGoodbyeAndLetsStreamsEnd) {
   const Bytes sent = random_bytes(10'000);
   EXPECT_EQ(test::run_task(io, echo(*answer->stream, sent)), sent);
   answer->stream.reset();
-  settle(100);
-  EXPECT_TRUE(nodes[1].hub->links().empty());
+  EXPECT_TRUE(test::run_until(io, [&] { return nodes[1].hub->links().empty(); }));
   EXPECT_EQ(nodes[1].told.back(), "down 1 " + test::node_id(2));  // graceful
 }
 
@@ -328,7 +332,12 @@ TEST_F(ChannelTest, MeasuresRoundTrips) {
   limits.ping_every = milliseconds(50);
   start({1, 2});
   ASSERT_TRUE(dial(1, 2));
-  settle(300);
+  test::run_until(io, [&] {
+    for (const LinkFacts& facts : nodes[1].hub->links()) {
+      if (facts.rtt_ms <= 0.0f) return false;
+    }
+    return true;
+  });
   for (const LinkFacts& facts : nodes[1].hub->links()) EXPECT_GT(facts.rtt_ms, 0.0f);
 }
 
@@ -398,7 +407,7 @@ TEST_F(ChannelTest, StrangersGetNothingAndPeersGoOn) {
       "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
   };
   for (const std::string& bytes : cases) test::run_task(io, say(port, bytes, milliseconds(400)));
-  settle(100);
+  test::run_until(io, [&] { return refused(2, "handshake") == std::size(cases); });
   EXPECT_EQ(refused(2, "handshake"), std::size(cases));
   EXPECT_EQ(nodes[2].hub->links().size(), 1u);
   const Bytes sent = random_bytes(10'000);

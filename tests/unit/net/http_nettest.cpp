@@ -9,6 +9,7 @@
 #include "base/net/task_group.hpp"
 #include "base/net/timer.hpp"
 #include "tests/support/run_task.hpp"
+#include "tests/support/run_until.hpp"
 #include "tests/support/test_ca.hpp"
 
 namespace rap::net {
@@ -181,7 +182,7 @@ TEST_F(HttpTest, RefusesANodeOfAnotherCluster) {
     EXPECT_EQ(error.code(), Errc::mismatch) << error.what();
   }
   http.reset();
-  test::run_task(io, sleep_for(milliseconds(50)));
+  test::run_until(io, [&] { return server->stats().handshake_failed == 1; });
   EXPECT_EQ(server->stats().handshake_failed, 1u);
 }
 
@@ -275,11 +276,12 @@ Task<void> get_into(HttpClient& http, std::string target, HttpResponse& out) {
   out = co_await get(http, std::move(target));
 }
 
-Task<void> drain_while_waiting(HttpServer& server, HttpClient& http, HttpResponse& out) {
+Task<void> drain_while_waiting(HttpServer& server, HttpClient& http, HttpResponse& out,
+                               const int& started) {
   TaskGroup tasks(co_await asio::this_coro::executor);
-  tasks.spawn("get", get_into(http, "/wait?ms=60", out));
-  co_await sleep_for(milliseconds(20));
-  co_await server.drain(milliseconds(3000));
+  tasks.spawn("get", get_into(http, "/wait?ms=300", out));
+  while (started == 0) co_await sleep_for(milliseconds(1));  // run_task has a deadline
+  co_await server.drain(test::kPatience);
   co_await tasks.drain(kTimeout);
 }
 
@@ -287,7 +289,7 @@ TEST_F(HttpTest, DrainLetsARequestFinish) {
   start(Transport::plain);
   auto http = client(Transport::plain);
   HttpResponse out;
-  test::run_task(io, drain_while_waiting(*server, *http, out));
+  test::run_task(io, drain_while_waiting(*server, *http, out, started));
   EXPECT_EQ(out.body, "waited");
   EXPECT_EQ(out.headers.find("connection"), "close");
 }
@@ -321,7 +323,7 @@ TEST_F(HttpTest, AnswersHostileInputAndCloses) {
   }
   EXPECT_EQ(started, 0);
   EXPECT_EQ(server->stats().bad_requests, 6u);
-  test::run_task(io, sleep_for(milliseconds(20)));
+  test::run_until(io, [&] { return server->stats().connections == 0; });
   EXPECT_EQ(server->stats().connections, 0u);
 }
 
@@ -381,7 +383,7 @@ TEST_F(HttpTest, ClosesConnectionsOverTheLimit) {
   start(Transport::plain, limits);
   std::vector<std::unique_ptr<TcpStream>> held;
   test::run_task(io, hold_open(held, server->local_address().port, 5, {}));
-  test::run_task(io, sleep_for(milliseconds(20)));
+  test::run_until(io, [&] { return server->stats().refused_full == 2; });
   EXPECT_EQ(server->stats().connections, 3u);
   EXPECT_EQ(server->stats().refused_full, 2u);
 }
