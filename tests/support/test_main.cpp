@@ -52,15 +52,17 @@ void show_and_die(int number) {
 }
 
 class Teller : public testing::EmptyTestEventListener {
-  void OnTestStart(const testing::TestInfo&) override { test_began = log_size(); }
+  void OnTestStart(const testing::TestInfo& test) override {
+    test_began = log_size();
+    name_ = std::string(test.test_suite_name()) + "." + test.name();
+  }
 
+  // GoogleTest holds its mutex meanwhile: asking it for the current test would wait for ever.
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed() || failures_.size() >= kAgainMax) return;
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    std::string line =
-        test == nullptr ? "" : std::string(test->test_suite_name()) + "." + test->name();
-    line += std::string("  ") + (result.file_name() == nullptr ? "" : result.file_name()) + ":" +
-            std::to_string(result.line_number()) + "\n" + result.message();
+    const char* file = result.file_name() == nullptr ? "" : result.file_name();
+    const std::string line =
+        name_ + "  " + file + ":" + std::to_string(result.line_number()) + "\n" + result.message();
     failures_.push_back(line.substr(0, kTailBytes));
   }
 
@@ -77,6 +79,7 @@ class Teller : public testing::EmptyTestEventListener {
     for (const std::string& failure : failures_) std::printf("again: %s\n", failure.c_str());
   }
 
+  std::string name_;
   std::vector<std::string> failures_;
 };
 
