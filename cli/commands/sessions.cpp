@@ -119,12 +119,17 @@ int go(Cli& cli, const std::string& path, json::object body, View view, FirstScr
   const std::string at = place_of(access);
 
   const SessionClocks clocks;
+  PauseFeed pauses;
   net::asio::io_context io{1};
   SessionDial dial;
   dial.access = access;
   dial.identity = identity;
   if (access.mesh) {
     dial.renew = carry_renewal(cli.context(), io.get_executor(), session, certificate);
+    dial.progress = [&pauses](fabric::SessionProgress what, net::milliseconds so_far) {
+      const bool over = what == fabric::SessionProgress::connected;
+      if (pauses.tell) pauses.tell(over ? Pause::over : Pause::begun, so_far);
+    };
   }
   try {
     auto stream = run_task(io, open_stream(std::move(dial), clocks));
@@ -136,7 +141,7 @@ int go(Cli& cli, const std::string& path, json::object body, View view, FirstScr
       }
       throw Failure(stream.error(), at, todo_without_stream(session, stream.error().code, fate));
     }
-    const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view, first));
+    const SessionEnd end = run_task(io, run_terminal(std::move(*stream), view, first, &pauses));
     say_goodbye(io);
     return report(cli, session, end);
   } catch (const net::NetError& error) {

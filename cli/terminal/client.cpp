@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <iostream>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -16,6 +17,7 @@
 #include "base/net/timer.hpp"
 #include "cli/prompt.hpp"
 #include "cli/terminal/escapes.hpp"
+#include "cli/terminal/status_line.hpp"
 #include "contracts/frames/control.hpp"
 #include "contracts/frames/frame.hpp"
 #include "contracts/frames/reader.hpp"
@@ -36,6 +38,8 @@ constexpr char kEndOfTransmission = 4;
 // Not long for a script, not many in a target's queue while a command runs.
 constexpr net::milliseconds kEndRepeat = 500ms;
 constexpr char kCtrlC = 3;
+// Long enough to be read; then the last row is the session's again.
+constexpr net::milliseconds kLineStays = 2s;
 
 std::string terminal_name() {
   const char* term = std::getenv("TERM");
@@ -45,14 +49,22 @@ std::string terminal_name() {
 
 class Client {
  public:
-  Client(asio::any_io_executor executor, net::ByteStream& stream, View view, FirstScreen first)
+  Client(asio::any_io_executor executor, net::ByteStream& stream, View view, FirstScreen first,
+         PauseFeed* pauses)
       : executor_(executor),
         stream_(stream),
         view_(view),
         first_(first),
+        pauses_(pauses),
         unsent_(executor),
         sent_(executor),
-        tasks_(executor) {}
+        tasks_(executor) {
+    if (pauses_ == nullptr) return;
+    pauses_->tell = [this](Pause what, net::milliseconds so_far) { on_pause(what, so_far); };
+  }
+  ~Client() {
+    if (pauses_ != nullptr) pauses_->tell = nullptr;
+  }
 
   net::Task<SessionEnd> run() {
     const TerminalSize size = terminal_size();
@@ -75,6 +87,7 @@ class Client {
     }
     tasks_.cancel();
     co_await tasks_.drain(kGrace);
+    if (line_shown_) write_output(status_line("", terminal_size()));
     if (failed) std::rethrow_exception(failed);
     co_return end_.value_or(lost("the node closed the stream"));
   }
@@ -200,6 +213,32 @@ class Client {
     stream_.close();
   }
 
+  void on_pause(Pause what, net::milliseconds so_far) {
+    ++line_;
+    if (what == Pause::begun) {
+      say("connection lost, reconnecting (~. leaves)");
+      return;
+    }
+    say("connected again after " + pause_text(so_far));
+    if (line_shown_) tasks_.spawn("status line", restore_line(line_));
+  }
+
+  void say(const std::string& text) {
+    if (::isatty(STDOUT_FILENO) != 1) {
+      std::cerr << "rapctl: " << text << (stdin_is_terminal() ? "\r\n" : "\n");
+    } else if (repaints_) {  // or nobody could put back what stands there
+      line_shown_ = write_output(status_line("rapctl: " + text, terminal_size()));
+    }
+  }
+
+  // Unless another pause began.
+  net::Task<void> restore_line(int line) {
+    co_await net::sleep_for(kLineStays);
+    if (line != line_ || leaving_) co_return;
+    line_shown_ = false;
+    send_control(frames::Repaint{});
+  }
+
   net::Task<void> watch_size() {
     asio::signal_set signals(executor_, SIGWINCH);
     TerminalSize known = terminal_size();
@@ -260,6 +299,7 @@ class Client {
   }
 
   bool handle(const frames::HubMessage& message) {
+    if (const auto* welcome = std::get_if<frames::Welcome>(&message)) repaints_ = welcome->repaints;
     if (const auto* taken = std::get_if<frames::TakenOver>(&message)) {
       end_ = SessionEnd{SessionEnd::How::taken_over, {}, {}, taken->by, taken->at, taken->from};
       return false;
@@ -281,6 +321,7 @@ class Client {
   net::ByteStream& stream_;
   View view_;
   FirstScreen first_;
+  PauseFeed* pauses_;
   net::Event unsent_;
   net::Event sent_;
   Bytes outgoing_;
@@ -288,18 +329,22 @@ class Client {
   std::uint64_t input_seq_ = 0;
   Escapes escapes_;
   bool leaving_ = false;
+  bool repaints_ = false;    // the hub does, when asked
+  bool line_shown_ = false;  // on the last row
+  int line_ = 0;             // rises with each
   std::optional<SessionEnd> end_;
   net::TaskGroup tasks_;  // last: its tasks use the members above
 };
 
 }  // namespace
 
-net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view, FirstScreen first) {
+net::Task<SessionEnd> run_terminal(net::ByteStreamPtr stream, View view, FirstScreen first,
+                                   PauseFeed* pauses) {
   const auto executor = co_await asio::this_coro::executor;
   SessionEnd end;
   {
     const RawMode raw;
-    Client client(executor, *stream, view, first);
+    Client client(executor, *stream, view, first, pauses);
     end = co_await client.run();
     stream->close();
     reset_terminal();

@@ -44,6 +44,9 @@ json::object fields(const Detach&) {
 json::object fields(const Ping& m) {
   return {{"type", "ping"}, {"id", m.id}};
 }
+json::object fields(const Repaint&) {
+  return {{"type", "repaint"}};
+}
 json::object fields(const Welcome& m) {
   return {{"type", "welcome"},
           {"session_id", cut(m.session_id)},
@@ -52,7 +55,8 @@ json::object fields(const Welcome& m) {
           {"state", cut(m.state)},
           {"controller", or_null(m.controller)},
           {"cols", m.cols},
-          {"rows", m.rows}};
+          {"rows", m.rows},
+          {"repaints", m.repaints}};
 }
 json::object fields(const ControllerChanged& m) {
   return {{"type", "controller"}, {"name", or_null(m.name)}, {"at", cut(m.at)}};
@@ -108,6 +112,7 @@ class Reader {
   std::optional<std::int64_t> number_or_none(std::string_view key) {
     return json_int_or_none(object_, key);
   }
+  bool flag_or_no(std::string_view key) { return json_bool(object_, key).value_or(false); }
   std::uint32_t size(std::string_view key) {
     const std::int64_t value = number(key);
     if (value >= 1 && value <= std::int64_t{kSizeMax}) return static_cast<std::uint32_t>(value);
@@ -176,6 +181,7 @@ Welcome read_welcome(Reader& in) {
   out.controller = in.text_or_none("controller");
   out.cols = in.size("cols");
   out.rows = in.size("rows");
+  out.repaints = in.flag_or_no("repaints");
   return out;
 }
 
@@ -200,6 +206,7 @@ Result<ClientMessage> parse_client_message(std::string_view text) {
   }
   if (type == "detach") return in.finish<ClientMessage>(Detach{});
   if (type == "ping") return in.finish<ClientMessage>(Ping{in.number("id")});
+  if (type == "repaint") return in.finish<ClientMessage>(Repaint{});
   return fail(unknown_type(type));
 }
 

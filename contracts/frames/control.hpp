@@ -39,7 +39,12 @@ struct Ping {
 
   bool operator==(const Ping&) const = default;
 };
-using ClientMessage = std::variant<Hello, Resize, Detach, Ping>;
+// For a client that drew over the screen: a key frame for it alone. Only to a hub whose welcome
+// says that it knows the message.
+struct Repaint {
+  bool operator==(const Repaint&) const = default;
+};
+using ClientMessage = std::variant<Hello, Resize, Detach, Ping, Repaint>;
 
 // Hub to client. `at` is RFC 3339.
 struct Welcome {
@@ -50,6 +55,7 @@ struct Welcome {
   std::optional<std::string> controller;
   std::uint32_t cols = 80;
   std::uint32_t rows = 24;
+  bool repaints = false;  // the hub knows Repaint
 
   bool operator==(const Welcome&) const = default;
 };

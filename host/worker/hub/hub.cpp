@@ -88,6 +88,7 @@ void Hub::on_message(Attachment& from, const frames::ClientMessage& message) {
     leave(from, true);
     return from.finish(std::nullopt);
   }
+  if (std::holds_alternative<frames::Repaint>(message)) return repaint(from);
   const auto* resize = std::get_if<frames::Resize>(&message);
   if (resize == nullptr || &from != controller_) return;
   set_size(resize->cols, resize->rows);

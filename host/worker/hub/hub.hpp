@@ -122,7 +122,9 @@ class Hub final : private AttachmentOwner {
   void leave(Attachment& who, bool tell);
   void welcome(Attachment& fresh);
   void refuse(Attachment& fresh, rap_result why);
+  void left(Attachment& who, bool controlled);
   void resync(Attachment& viewer);
+  void repaint(Attachment& who);
   void set_state(SessionState state, const std::string& detail);
   void end_session(SessionState state, const std::string& reason, const std::string& detail);
   void tell_all(const frames::HubMessage& message, const Attachment* except);
@@ -147,6 +149,7 @@ class Hub final : private AttachmentOwner {
     bool shown = false;   // the adapter knows it
     bool behind = false;  // a viewer whose queue was thrown away
     std::uint64_t behind_timer = 0;
+    std::optional<Loop::Clock::time_point> repainted;  // because it asked
   };
   Member* member_of(const Attachment& attachment);
 

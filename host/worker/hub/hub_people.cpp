@@ -10,6 +10,9 @@ using namespace std::chrono_literals;
 
 // A viewer that could not take anything for this long is not watching.
 constexpr auto kBehindLimit = 30s;
+// A picture costs the plugin more than the question costs its asker; who drew over the screen asks
+// once for each pause of its stream.
+constexpr auto kRepaintPause = 1s;
 
 std::string now_text() {
   return to_rfc3339(RealClock().now());
@@ -42,6 +45,7 @@ void Hub::welcome(Attachment& fresh) {
   if (controller_ != nullptr) message.controller = controller_->request().user_name;
   message.cols = cols_;
   message.rows = rows_;
+  message.repaints = true;
   fresh.send(message);
 }
 
@@ -82,7 +86,11 @@ void Hub::admit_controller(Attachment& fresh) {
 // Makes the adapter paint for `fresh`, which becomes ready. What it emits meanwhile is for `fresh`.
 rap_result Hub::show(Attachment& fresh, Attachment* instead_of) {
   drain_staged();  // older than the picture
-  const rap_attach who = attach_of(fresh);
+  rap_attach who = attach_of(fresh);
+  if (&fresh == controller_) {  // whose terminal may have grown since its hello
+    who.width = cols_;
+    who.height = rows_;
+  }
   fresh.set_phase(Attachment::Phase::ready);
   capture_ = &fresh;
   captured_bytes_ = 0;
@@ -107,7 +115,10 @@ void Hub::leave(Attachment& who, bool tell) {
   if (controlled) controller_ = nullptr;
   if (!shown || over()) return;
   (void)remote_.detach(who.number());
-  if (!tell) return;
+  if (tell) left(who, controlled);
+}
+
+void Hub::left(Attachment& who, bool controlled) {
   tell_person(controlled ? "detached" : "view_left", who);
   if (!controlled) return;
   tell_all(frames::ControllerChanged{std::nullopt, now_text()}, &who);
@@ -190,6 +201,24 @@ void Hub::resync(Attachment& viewer) {
   (void)remote_.detach(viewer.number());
   viewer.renumber(next_number_++);
   if (const rap_result shown = show(viewer, nullptr); shown < 0) refuse(viewer, shown);
+}
+
+// As resync(), for anybody who asked: their stream, and who controls, stay as they are.
+void Hub::repaint(Attachment& who) {
+  Member& member = *member_of(who);
+  const auto now = Loop::Clock::now();
+  const bool soon = member.repainted && now - *member.repainted < kRepaintPause;
+  // Who is behind gets its picture when it has caught up.
+  if (soon || member.behind || !member.shown || !who.ready() || over()) return;
+  member.repainted = now;
+  (void)remote_.detach(who.number());
+  who.renumber(next_number_++);
+  const rap_result shown = show(who, nullptr);
+  if (shown >= 0) return;
+  const bool controlled = controller_ == &who;
+  if (controlled) controller_ = nullptr;
+  left(who, controlled);
+  refuse(who, shown);
 }
 
 }  // namespace rap::worker

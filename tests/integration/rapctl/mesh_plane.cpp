@@ -182,51 +182,59 @@ Task<void> MeshPlane::serve(std::unique_ptr<fabric::IncomingSession> incoming) {
   }
 }
 
-// A shell whose screen is one line: what was typed comes back; "exit N" and Enter end it.
+// What the hub answers to one frame. A shell whose screen is one line: what was typed comes back;
+// "exit N" and Enter end it.
+Bytes MeshPlane::reply(const frames::FrameView& frame, Shell& shell) {
+  const std::string payload(as_text(frame.payload));
+  const auto control = [&](const frames::HubMessage& message) {
+    return frames::make_control_frame(frames::to_json(message), ++shell.control_seq);
+  };
+  const auto paint = [&](std::string_view text, std::uint16_t flags = 0) {
+    frames::FrameHeader header;
+    header.channel = frames::Channel::terminal;
+    header.flags = flags;
+    header.seq = ++shell.terminal_seq;
+    return frames::make_frame(header, as_bytes(text));
+  };
+  if (frame.header.channel == frames::Channel::input) {
+    typed += payload;
+    shell.line += payload;
+    const auto exit = shell.line.find("exit ");
+    shell.over = exit != std::string::npos && shell.line.ends_with('\r');
+    if (!shell.over) return paint(payload);
+    return control(frames::Closed{"exit", std::stoll(shell.line.substr(exit + 5)), ""});
+  }
+  const auto message = frames::parse_client_message(payload);
+  if (!message) return {};
+  if (std::holds_alternative<frames::Detach>(*message)) {
+    ++detached;
+    shell.over = true;
+  } else if (std::holds_alternative<frames::Repaint>(*message)) {
+    ++repaints;
+    return paint("[again]", frames::kFlagKey);
+  } else if (std::holds_alternative<frames::Hello>(*message)) {
+    ++hellos;
+    Bytes out = control(frames::Welcome{session, "att", "control", "active", {}, 80, 24, true});
+    const Bytes picture = paint("[screen]", frames::kFlagKey);
+    out.insert(out.end(), picture.begin(), picture.end());
+    return out;
+  }
+  return {};
+}
+
 Task<void> MeshPlane::talk(net::ByteStream& stream) {
   frames::FrameReader reader(frames::Direction::to_hub);
-  std::uint64_t control_seq = 0, terminal_seq = 0;
-  std::string line;
-  for (;;) {
+  Shell shell;
+  while (!shell.over) {
     const std::size_t n = co_await stream.read_some(reader.prepare());
     if (n == 0) co_return;
     reader.commit(n);
-    for (;;) {
-      const auto frame = reader.next();
-      if (!frame || !*frame) break;
-      const std::string payload(as_text((*frame)->payload));
-      frames::FrameHeader header;
-      header.channel = frames::Channel::terminal;
-      header.seq = ++terminal_seq;
-      if ((*frame)->header.channel == frames::Channel::input) {
-        typed += payload;
-        line += payload;
-        Bytes echo = frames::make_frame(header, as_bytes(payload));
-        const auto exit = line.find("exit ");
-        if (exit != std::string::npos && line.ends_with('\r')) {
-          frames::Closed closed{"exit", std::stoll(line.substr(exit + 5)), ""};
-          echo = frames::make_control_frame(frames::to_json(closed), ++control_seq);
-        }
-        co_await stream.write_all(echo);
-        if (control_seq > 1) co_return;
-        continue;
-      }
-      const auto message = frames::parse_client_message(payload);
-      if (!message) continue;
-      if (std::holds_alternative<frames::Detach>(*message)) {
-        ++detached;
-        co_return;
-      }
-      if (std::holds_alternative<frames::Hello>(*message)) {
-        ++hellos;
-        frames::Welcome welcome{session, "att", "control", "active", {}, 80, 24};
-        const Bytes hello = frames::make_control_frame(frames::to_json(welcome), ++control_seq);
-        co_await stream.write_all(hello);
-        header.flags = frames::kFlagKey;
-        const Bytes picture = frames::make_frame(header, as_bytes(std::string_view("[screen]")));
-        co_await stream.write_all(picture);
-      }
+    Bytes out;
+    for (auto frame = reader.next(); frame && *frame; frame = reader.next()) {
+      const Bytes more = reply(**frame, shell);
+      out.insert(out.end(), more.begin(), more.end());
     }
+    co_await stream.write_all(out);
   }
 }
 

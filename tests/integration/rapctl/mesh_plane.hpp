@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/net/http_server.hpp"
+#include "contracts/frames/reader.hpp"
 #include "tests/support/mesh_world.hpp"
 
 namespace rap::test {
@@ -52,6 +53,13 @@ class MeshPlane {
   std::string carry(const Sha256Digest& certificate, std::chrono::seconds life);
   net::Task<void> serve(std::unique_ptr<fabric::IncomingSession> incoming);
   net::Task<void> talk(net::ByteStream& stream);
+
+  struct Shell {
+    std::string line;
+    std::uint64_t control_seq = 0, terminal_seq = 0;
+    bool over = false;
+  };
+  Bytes reply(const frames::FrameView& frame, Shell& shell);
 
   std::unique_ptr<net::HttpServer> control_plane_;
 };

@@ -70,6 +70,36 @@ TEST_F(MeshSessionTest, TheShellGoesOnWhenTheRelayDies) {
   EXPECT_EQ(plane.hellos, 1) << "nobody attached again";
 }
 
+TEST_F(MeshSessionTest, ALongPauseIsShownAndTheScreenComesBack) {
+  RapctlProcess rapctl(plane, open());
+  ASSERT_TRUE(rapctl.sees("[screen]")) << rapctl.output();
+  plane.world.node(2).kill();
+  rapctl.type("typed meanwhile");
+  ASSERT_TRUE(rapctl.sees("rapctl: connection lost, reconnecting")) << rapctl.output();
+  plane.world.node(2).start();
+  EXPECT_TRUE(rapctl.sees("rapctl: connected again after ")) << rapctl.output();
+  EXPECT_TRUE(rapctl.sees("[again]")) << rapctl.output();
+  EXPECT_EQ(plane.repaints, 1);
+  EXPECT_EQ(plane.typed, "typed meanwhile");
+  rapctl.type("\rexit 0\r");
+  EXPECT_EQ(rapctl.ended(), 0) << rapctl.output();
+}
+
+TEST_F(MeshSessionTest, WithoutATerminalAPauseIsALineOnStandardError) {
+  // Standard output is a file: what is on the terminal is standard error.
+  RapctlProcess rapctl(plane, open(), "/dev/null");
+  ASSERT_TRUE(plane.until([&] { return plane.hellos == 1; })) << rapctl.output();
+  plane.world.node(2).kill();
+  rapctl.type("typed meanwhile");
+  ASSERT_TRUE(rapctl.sees("rapctl: connection lost, reconnecting")) << rapctl.output();
+  plane.world.node(2).start();
+  EXPECT_TRUE(rapctl.sees("rapctl: connected again after ")) << rapctl.output();
+  rapctl.type("\rexit 0\r");
+  EXPECT_EQ(rapctl.ended(), 0) << rapctl.output();
+  EXPECT_EQ(plane.repaints, 0);
+  EXPECT_EQ(rapctl.output().find("\0337"), std::string::npos) << "no escapes";
+}
+
 TEST_F(MeshSessionTest, SaysWhatTheServiceSaid) {
   plane.refuses = Error{Errc::conflict, "the session has ended"};
   plane.fate = R"({"state":"failed","detail":"sshd is away"})";

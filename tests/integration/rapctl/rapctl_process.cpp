@@ -10,7 +10,8 @@
 
 namespace rap::test {
 
-RapctlProcess::RapctlProcess(MeshPlane& plane, const std::vector<std::string>& words)
+RapctlProcess::RapctlProcess(MeshPlane& plane, const std::vector<std::string>& words,
+                             const std::string& file)
     : plane_(plane) {
   std::vector<std::string> all = words;
   all.insert(all.begin(), RAP_BIN_DIR "/rapctl");
@@ -23,6 +24,7 @@ RapctlProcess::RapctlProcess(MeshPlane& plane, const std::vector<std::string>& w
   if (child_ == 0) {
     ::setenv("RAP_CONFIG_DIR", plane.config_dir.c_str(), 1);
     ::setenv("TERM", "xterm", 1);
+    if (!file.empty()) ::dup2(::open(file.c_str(), O_WRONLY), STDOUT_FILENO);
     ::close_range(3, ~0u, 0);  // the ports of the mesh are not its own
     ::execv(argv[0], argv.data());
     ::_exit(127);

@@ -12,8 +12,10 @@ namespace rap::test {
 
 class RapctlProcess {
  public:
-  // Begins `rapctl words..`; `plane` runs while somebody waits for it.
-  RapctlProcess(MeshPlane& plane, const std::vector<std::string>& words);
+  // Begins `rapctl words..`; `plane` runs while somebody waits for it. Its standard output is
+  // `file`, unless that is empty.
+  RapctlProcess(MeshPlane& plane, const std::vector<std::string>& words,
+                const std::string& file = {});
   ~RapctlProcess();  // ends it, if need be
 
   void type(const std::string& text);

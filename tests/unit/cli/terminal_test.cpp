@@ -15,6 +15,7 @@
 #include "base/net/tcp.hpp"
 #include "cli/run_task.hpp"
 #include "cli/terminal/client.hpp"
+#include "cli/terminal/status_line.hpp"
 #include "contracts/frames/control.hpp"
 #include "contracts/frames/frame.hpp"
 #include "contracts/frames/reader.hpp"
@@ -304,6 +305,24 @@ TEST_F(TerminalTest, LeavesTheTerminalAsItWas) {
   EXPECT_EQ(after.c_lflag, before_.c_lflag);
   EXPECT_EQ(after.c_iflag, before_.c_iflag);
   EXPECT_EQ(ended(), how(SessionEnd::How::lost));
+}
+
+// A person's terminal shows these at the bottom and keeps the rest as it is.
+TEST(StatusLine, IsOneRowCutToItsWidthBetweenSavedAndRestored) {
+  const std::string line = status_line("rapctl: connection lost", {20, 7});
+  EXPECT_TRUE(line.starts_with("\0337")) << "keeps the cursor";
+  EXPECT_TRUE(line.ends_with("\0338"));
+  EXPECT_NE(line.find("\033[7;1H"), std::string::npos) << "on the last row";
+  EXPECT_NE(line.find("rapctl: connection \033"), std::string::npos) << "19 of 20 columns";
+  EXPECT_EQ(status_line("x", {1, 1}).find('x'), std::string::npos);
+}
+
+TEST(StatusLine, PausesReadAsPeopleSayThem) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(pause_text(milliseconds(2'140)), "2.1 s");
+  EXPECT_EQ(pause_text(milliseconds(59'900)), "59.9 s");
+  EXPECT_EQ(pause_text(milliseconds(65'000)), "1 min 5 s");
+  EXPECT_EQ(pause_text(milliseconds(-5)), "0.0 s");
 }
 
 }  // namespace

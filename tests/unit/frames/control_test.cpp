@@ -9,7 +9,7 @@ namespace {
 
 TEST(ControlMessage, ClientMessagesRoundTrip) {
   const ClientMessage all[] = {Hello{1, 120, 40, "xterm-256color"}, Resize{1, 1000}, Detach{},
-                               Ping{42}};
+                               Ping{42}, Repaint{}};
   for (const ClientMessage& message : all) {
     auto back = parse_client_message(to_json(message));
     ASSERT_TRUE(back) << back.error().text();
@@ -18,7 +18,7 @@ TEST(ControlMessage, ClientMessagesRoundTrip) {
 }
 
 TEST(ControlMessage, HubMessagesRoundTrip) {
-  const HubMessage all[] = {Welcome{"ses_1", "att_1", "view", "active", "Ada", 80, 24},
+  const HubMessage all[] = {Welcome{"ses_1", "att_1", "view", "active", "Ada", 80, 24, true},
                             Welcome{"ses_1", "att_1", "control", "detached", std::nullopt, 1, 1},
                             ControllerChanged{"Ada", "2026-11-21T00:00:00Z"},
                             ControllerChanged{std::nullopt, "2026-11-21T00:00:00Z"},

@@ -24,6 +24,7 @@ class FakeRemote final : public RemoteSession {
   int refuse_input = 0;  // so many times
   std::vector<std::string> calls;
   std::string typed;
+  std::string attach_size;  // of the last attach
 
   static rap_frame frame(std::string_view text, std::uint16_t flags = 0,
                          std::uint16_t channel = RAP_CH_TERMINAL) {
@@ -38,6 +39,7 @@ class FakeRemote final : public RemoteSession {
   rap_result attach(const rap_attach& who) override {
     calls.push_back((who.mode == RAP_ATTACH_CONTROL ? "attach control " : "attach view ") +
                     std::to_string(who.attach_id));
+    attach_size = std::to_string(who.width) + "x" + std::to_string(who.height);
     if (attach_result < 0) return attach_result;
     const rap_frame key = frame(picture, RAP_FRAME_KEY | RAP_FRAME_END);
     (void)hub->emit(&key, 1, nullptr);
