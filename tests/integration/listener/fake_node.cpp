@@ -118,6 +118,7 @@ fabric::SessionStreamOptions FakeNode::client_options() const {
   out.cluster_ca_pem = ca.pem();
   out.identity = net::make_self_signed_identity("rapctl", 1h);
   out.session_id = SessionId::fresh().str();
+  out.timeout = kPatience;
   out.lease = mint(claims_for(out.identity, out.session_id));
   return out;
 }
