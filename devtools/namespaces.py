@@ -154,6 +154,15 @@ def network(names):
         return Loopback(names, str(e))
 
 
+def reaches(address, port, patience_s=CONNECT_S):
+    """Whether somebody here could connect to it."""
+    try:
+        socket.create_connection((address, port), patience_s).close()
+    except OSError:
+        return False
+    return True
+
+
 def _in_thread(enter, function):
     """A thread has its own network namespace, and ends with the call."""
     outcome = {}

@@ -21,6 +21,7 @@ from devtools.sshd import Sshd
 
 class Platform:
     address = "127.0.0.1"  # where nodes find the control plane
+    libraries = ("plugins/ssh.so",)
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)

@@ -24,7 +24,7 @@ from devtools import fleet_story, story
 RAP = ROOT / ".rap"
 # What runs, without the tests: a first `up` should not wait for them.
 PRODUCT = ("rap-control-plane", "rap-node-agent", "rap-mesh-listener", "rap-worker", "rap-sign", "rap-plugin-check",
-           "rapctl", "plugins/ssh.so")
+           "rapctl")
 WATCH_S = 0.5
 KINDS = {1: Platform, 5: Fleet}
 
@@ -80,7 +80,7 @@ def show_failure(steps, error):
 def walk(steps, platform, check):
     steps.heading("Starting")
     with steps.step("build", live=False):
-        if not build(targets=PRODUCT):
+        if not build(targets=PRODUCT + platform.libraries):
             raise Failed("the build failed; its output is above")
     platform.start(steps)
     platform.write_env()
