@@ -2,9 +2,10 @@
 
 import base64
 import json
+import subprocess
 import unittest
 
-from tests.integration.controlplane.harness import ApiError
+from tests.integration.controlplane.harness import BINARIES, ApiError
 from tests.integration.controlplane.mesh_rig import MeshTest, wait_until
 
 CERTIFICATE = "ab" * 32
@@ -300,6 +301,35 @@ class Access(Owner):
         self.assertEqual(sorted(placed), sorted([self.worker.id, other.id] * 3))
         for answer, node in zip(opened, placed):
             self.assertEqual("mesh" in answer, node == self.worker.id)
+
+    def rapctl(self, person, *words):
+        token = self.plane.folder / self.slug("token")
+        token.write_text(person.token)
+        done = subprocess.run([BINARIES / "rapctl", "--ca-file", self.plane.data / "platform-ca.pem", *words], text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL,
+                              env={"RAP_SERVER": self.plane.url, "RAP_TOKEN_FILE": str(token), "HOME": str(self.plane.folder)})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_rapctl_goes_where_the_answers_say(self):
+        """Nothing listens there: what it says of that shows that it read them."""
+        self.owner.delete(f"/v1/role-assignments/{self.entry_role}")
+        self.role(self.entry, "entry-node")
+        self.report(self.entry, endpoints=["127.0.0.1:1"])
+        service = self.ready()
+        status, _, said = self.rapctl(self.member, "session", "open", "--resource", "demo")
+        self.assertEqual(status, 7, said)
+        self.assertIn("entry 127.0.0.1:1: ", said)
+        session = self.member.items("/v1/sessions")[-1]["id"]
+        for to in (self.relay.id, service, session):
+            status, out, said = self.rapctl(self.owner, "mesh", "trace", "--cluster", self.cluster_id, "--to", to, "-o", "json")
+            self.assertEqual(status, 7, said)
+            traced = json.loads(out)
+            self.assertEqual([(t["entry"], t["error"]["code"], t["hops"]) for t in traced], [("127.0.0.1:1", "unavailable", [])])
+        asked = [e["detail"]["to"] for e in self.owner.items(f"/v1/clusters/{self.cluster_id}/audit-events")
+                 if e["kind"] == "mesh.trace_granted"]
+        self.assertEqual(asked, [self.relay.id, service, service])
+        status, _, said = self.rapctl(self.member, "mesh", "trace", "--cluster", self.cluster_id, "--to", service)
+        self.assertEqual(status, 4, said)
 
     def test_the_owner_may_trace(self):
         service = self.ready()
