@@ -31,15 +31,20 @@ int left_ms(Clock::time_point deadline) {
   return static_cast<int>(std::max<long>(0, left.count()));
 }
 
-[[noreturn]] void exec_worker(int listening, int memfd, int log, sandbox::Network network) {
+[[noreturn]] void exec_worker(int listening, int memfd, int log, int state,
+                              sandbox::Network network) {
   // Away from 3, 4, 5 first.
   const int sources[] = {fcntl(listening, F_DUPFD, 20), fcntl(memfd, F_DUPFD, 20),
-                         fcntl(log, F_DUPFD, 20)};
-  for (int i = 0; i < 3; ++i) dup2(sources[i], 3 + i);
+                         fcntl(log, F_DUPFD, 20), state < 0 ? -1 : fcntl(state, F_DUPFD, 20)};
+  for (int i = 0; i < 4; ++i) {
+    if (sources[i] >= 0) dup2(sources[i], 3 + i);
+  }
   char* const environment[] = {nullptr};
-  const char* const arguments[] = {RAP_BIN_DIR "/rap-worker", "--instance", "test",
-                                   network == sandbox::Network::client ? "--network" : nullptr,
-                                   nullptr};
+  const char* arguments[] = {
+      RAP_BIN_DIR "/rap-worker", "--instance", "test", nullptr, nullptr, nullptr};
+  int next = 3;
+  if (network == sandbox::Network::client) arguments[next++] = "--network";
+  if (state >= 0) arguments[next++] = "--state-directory";
   execve(arguments[0], const_cast<char* const*>(arguments), environment);
   _exit(127);
 }
@@ -53,7 +58,8 @@ std::string example(const std::string& name) {
   return std::string(RAP_PLUGIN_OUT_DIR "/") + name + ".so";
 }
 
-TestWorker::TestWorker(const std::string& plugin_file, sandbox::Network network)
+TestWorker::TestWorker(const std::string& plugin_file, sandbox::Network network,
+                       const std::string& state_directory)
     : plugin_file_(plugin_file) {
   char pattern[] = "/tmp/rap-worker-test-XXXXXX";
   directory_ = mkdtemp(pattern);
@@ -65,8 +71,16 @@ TestWorker::TestWorker(const std::string& plugin_file, sandbox::Network network)
   length_ = sealed->size;
   const Fd log(
       ::open((directory_ + "/log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
+  Fd state;
+  if (!state_directory.empty()) {
+    // As the agent does it: inside everybody is nobody.
+    state.reset(::open(state_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (geteuid() == 0) (void)!fchown(state.get(), sandbox::kNobody, sandbox::kNobody);
+  }
   pid_ = fork();
-  if (pid_ == 0) exec_worker(listening->get(), sealed->fd.get(), log.get(), network);
+  if (pid_ == 0) {
+    exec_worker(listening->get(), sealed->fd.get(), log.get(), state.get(), network);
+  }
   agent_ = connect_again();
 }
 

@@ -46,7 +46,8 @@ struct LoadOptions {
 class TestWorker {
  public:
   explicit TestWorker(const std::string& plugin_file,
-                      sandbox::Network network = sandbox::Network::none);
+                      sandbox::Network network = sandbox::Network::none,
+                      const std::string& state_directory = "");
   ~TestWorker();
 
   Result<ipc::Message> hello(std::int64_t fence = 1);
