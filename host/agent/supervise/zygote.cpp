@@ -24,6 +24,9 @@ constexpr net::milliseconds kTermGrace{3'000};
 // What is open in a workload that is being replaced may go on for so long; a new one has the
 // sockets by then, unless it has to wait for the state directory.
 constexpr net::milliseconds kDrainLimit{30'000};
+// Of the mesh, whose successor waits for the port and the directory: what passes here goes
+// elsewhere at the goodbye, and what ends here cannot go anywhere before the successor is there.
+constexpr net::milliseconds kMeshDrainLimit{5'000};
 constexpr int kReconnectTries = 5;
 
 // 256 streams that are handed over (rap/ext/mesh.h), beside what any workload asks.
@@ -458,10 +461,11 @@ net::Task<Result<Fd>> Zygote::fork(const std::string& session, Fd listening) {
 net::Task<Status> Zygote::stop(Force force) {
   // Held until the end of this call, whoever else lets go.
   const auto self = shared_from_this();
+  const net::milliseconds limit = spec_.mesh() ? kMeshDrainLimit : kDrainLimit;
   if (process_ != nullptr && process_->connected()) {
     json::object body{{"op", "stop"}};
     if (force == Force::yes) body["force"] = true;
-    if (force == Force::no && spec_.workload()) body["drain_ms"] = kDrainLimit.count();
+    if (force == Force::no && spec_.workload()) body["drain_ms"] = limit.count();
     std::vector<Fd> none;
     auto answer = co_await process_->call(body, std::move(none), kStopTimeout);
     if (!answer && force == Force::no) co_return fail(std::move(answer.error()));
@@ -475,7 +479,7 @@ net::Task<Status> Zygote::stop(Force force) {
   }
   if (process_ != nullptr) {
     const bool drains = spec_.workload() && force == Force::no;
-    co_await process_->exited().wait_for(drains ? kDrainLimit + kStopTimeout : kStopTimeout);
+    co_await process_->exited().wait_for(drains ? limit + kStopTimeout : kStopTimeout);
     if (process_ != nullptr && process_->running()) co_await process_->terminate(kTermGrace);
   }
   co_return Status();

@@ -83,7 +83,7 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
   void retry();
 
   // drain -> stop -> SIGTERM -> SIGKILL. `conflict` when sessions live in it and `force` is no. A
-  // workload drains, for at most kDrainLimit, unless `force` is yes.
+  // workload drains, for at most 30 s, the mesh 5 s, unless `force` is yes.
   enum class Force { no, yes };
   net::Task<Status> stop(Force force);
 
