@@ -62,7 +62,8 @@ class Words(EndToEnd):
         self.api.post("/v1/organizations", {"name": "Small", "slug": slug})
         rapctl = self.platform.rapctl_json
         rapctl("membership", "add", "owner", "--organization", slug)
-        role = rapctl("role", "assign", "ssh-worker", "--node", node.id, "--organization", slug)["id"]
+        role = rapctl("role", "assign", "ssh-worker", "--cluster", self.platform.cluster_id, "--node", node.id,
+                      "--organization", slug)["id"]
         self.addCleanup(self.api.delete, f"/v1/role-assignments/{role}")
         node.wait_workload(role, story.RUNNING)
         secret = rapctl("secret", "put", "key", "--from-file", self.platform.sshd.client_key, "--organization", slug)["id"]
