@@ -101,6 +101,19 @@ TEST(IpcServer, CallsOutliveAnAgentThatComesBack) {
   EXPECT_TRUE(second.call({{"op", "echo"}, {"text", ""}}, {}, test::kPatience));
 }
 
+TEST(IpcServer, AnAnswerThatComesTooLateIsNoMessage) {
+  RunningServer server;
+  auto agent = connect(server);
+  ASSERT_TRUE(agent.hello(kNonce, 1, test::kPatience));
+  EXPECT_FALSE(agent.call({{"op", "ask"}, {"ms", 50}}, {}, 1ms));
+  auto question = agent.next_message(test::kPatience);
+  ASSERT_TRUE(question);
+  EXPECT_EQ(question->op, "question");
+  auto late = agent.next_message(300ms);  // by then it was refused
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::timeout);
+}
+
 TEST(IpcServer, GarbageEndsTheConnectionAndNothingElse) {
   RunningServer server;
   auto agent = connect(server);
