@@ -98,7 +98,7 @@ class Fleet(Platform):
     rapctl mesh routes --to {service.name}                the ways that the entry would take, best first
     rapctl mesh trace --to SESSION               the way that a stream takes now, hop by hop
 
-The nodes; a program of this machine runs on one with the words in front of it:
+The nodes; a program of this machine runs on one with the words in front of it, such as `ip link set eth0 down` (and up):
 """ + "".join(
             f"    {node.name:8} {self.host(node).address:15} agent {node.pid:<8} {' '.join(self.host(node).prefix)}\n"
             for node in self.nodes)

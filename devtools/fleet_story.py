@@ -1,5 +1,6 @@
 """The story of five nodes, step by step: `./dev up --nodes 5 [--check]`. Each step looks at what really happened."""
 
+import concurrent.futures
 import pathlib
 import signal
 import time
@@ -81,10 +82,13 @@ def gather(steps, fleet):
         with steps.step("from here only the entry can be reached") as step:
             port = fleet.ports[entry[0].name]
             wait_until(lambda: reaches(fleet.host(entry[0]).address, port), f"{entry[0].name}:{port}", entry[0].log)
-            for node in relays:
-                if reaches(fleet.host(node).address, fleet.ports[node.name], SILENCE_S):
-                    raise Failed(f"{node.name} can be reached from here")
-            step.detail = f"{entry[0].name} {fleet.host(entry[0]).address}:{port}"
+            closed = [f"{fleet.host(r).address}:{fleet.ports[r.name]}" for r in relays]
+            closed += filter(None, (node.seen()["mesh_endpoint"] for node in fleet.nodes))  # their other listener
+            with concurrent.futures.ThreadPoolExecutor(len(closed)) as pool:
+                answers = pool.map(lambda where: reaches(*where.rsplit(":", 1), SILENCE_S), closed)
+            if opened := [where for where, answer in zip(closed, answers) if answer]:
+                raise Failed(f"from here answers: {', '.join(opened)}")
+            step.detail = f"{entry[0].name} {fleet.host(entry[0]).address}:{port}, not {', '.join(closed)}"
 
     with steps.step("nodes find each other") as step:
         pairs = [(entry[0], r) for r in relays] + [(r, s) for r in relays for s in serving]

@@ -38,6 +38,7 @@ class Dev(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("frobnicate", done.stderr)
         self.assertEqual(self.dev("up", "--chek").returncode, 2)
+        self.assertEqual(self.dev("up", "--nodes", "3").returncode, 2)
 
     def test_ctrl_c_before_the_platform_stands_is_an_interruption(self):
         """In the middle of a step: said so, status 130. (Once it stands, Ctrl-C is how it is ended: status 0.)"""
