@@ -2,6 +2,7 @@
 #include "fabric/channel/hub.hpp"
 
 #include "base/net/timer.hpp"
+#include "base/secret.hpp"
 #include "fabric/channel/hub_impl.hpp"
 #include "fabric/names.hpp"
 
@@ -46,6 +47,7 @@ Status ChannelHub::set_identity(const net::TlsIdentity& identity,
   options.clients = net::RequireCa{cluster_ca_pem};
   options.alpn = mesh_alpns();
   auto server = net::TlsServerContext::create(options);
+  wipe(options.identity.key_pem);
   if (!server) return fail(server.error());
   std::map<std::string, net::TlsClientContext> clients;
   for (const std::string& protocol : mesh_alpns()) {
@@ -54,6 +56,7 @@ Status ChannelHub::set_identity(const net::TlsIdentity& identity,
     dialling.identity = identity;
     dialling.alpn.push_back(protocol);
     auto client = net::TlsClientContext::create(dialling);
+    wipe(dialling.identity->key_pem);
     if (!client) return fail(client.error());
     clients.emplace(protocol, std::move(*client));
   }

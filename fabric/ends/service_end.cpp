@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/net/timer.hpp"
 #include "base/net/tls.hpp"
+#include "base/secret.hpp"
 #include "fabric/ends/lease_line.hpp"
 #include "fabric/mesh_names.hpp"
 
@@ -248,7 +249,9 @@ Status ServiceEnd::set_service(ServiceConfig config) {
     if (found->second->organization != config.organization_id) {
       return fail(Errc::mismatch, "service " + config.service + ": of another organization");
     }
-    return found->second->tls.set_identity(config.identity);
+    Status done = found->second->tls.set_identity(config.identity);
+    wipe(config.identity.key_pem);
+    return done;
   }
   if (state_->services.size() >= state_->setup.limits.services_max) {
     return fail(Errc::exhausted, "services: too many on this node");
@@ -258,6 +261,7 @@ Status ServiceEnd::set_service(ServiceConfig config) {
   options.clients = net::AnyClientCertificate{};  // the lease names it
   options.alpn.emplace_back(kAlpn);
   auto tls = net::TlsServerContext::create(options);
+  wipe(options.identity.key_pem);
   if (!tls) return fail(tls.error(), "service " + config.service);
   auto verifier = state_->verifier_of(config.service);
   if (!verifier) return fail(verifier.error());

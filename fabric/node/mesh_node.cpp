@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/net/net_error.hpp"
 #include "base/net/timer.hpp"
+#include "base/secret.hpp"
 #include "fabric/names.hpp"
 #include "fabric/relay/splice.hpp"
 #include "fabric/routing/directory_doc.hpp"
@@ -61,8 +62,9 @@ routing::Moment MeshNode::now() {
 // ---- what it is given ----
 
 Status MeshNode::set_identity(const net::TlsIdentity& identity, const std::string& cluster_ca_pem) {
-  auto nodes =
-      net::TlsServerContext::create({identity, net::RequireCa{cluster_ca_pem}, mesh_alpns()});
+  net::TlsServerOptions options{identity, net::RequireCa{cluster_ca_pem}, mesh_alpns()};
+  auto nodes = net::TlsServerContext::create(options);
+  wipe(options.identity.key_pem);
   if (!nodes) return fail(nodes.error(), "mesh identity");
   Status done = hub_.set_identity(identity, cluster_ca_pem);
   if (!done) return done;
@@ -78,7 +80,9 @@ void MeshNode::clear_identity() {
 }
 
 Status MeshNode::set_entry(const net::TlsIdentity& identity) {
-  auto people = net::TlsServerContext::create({identity, net::AnyClientCertificate{}, {"h2"}});
+  net::TlsServerOptions options{identity, net::AnyClientCertificate{}, {"h2"}};
+  auto people = net::TlsServerContext::create(options);
+  wipe(options.identity.key_pem);
   if (!people) return fail(people.error(), "entry identity");
   people_port_ = std::move(*people);
   make_port();

@@ -264,7 +264,9 @@ void CoreAdapter::health(rap_health& out) {
   if (shared_ == nullptr) return;
   const Picture now = shared_->board().read();
   metrics_.record(now);
-  out.streams = open_streams(now.sessions, draining_ && shared_->has_mesh(), now.core_drains);
+  // With it the node ends, and what it carries for the other roles.
+  const std::size_t open = now.sessions + (draining_ ? now.entered + now.relayed : 0);
+  out.streams = open_streams(open, draining_ && shared_->has_mesh(), now.core_drains);
   std::string trouble = trouble_.empty() ? now.trouble : trouble_;
   if (trouble.empty() && !now.ready) trouble = "waits for its certificate and directory";
   if (trouble.empty() && now.alone) trouble = "no other node is linked";

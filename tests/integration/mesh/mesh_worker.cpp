@@ -132,6 +132,17 @@ void MeshWorker::kill() {
   if (worker_.pid() > 0) ::kill(worker_.pid(), SIGKILL);
 }
 
+Fd MeshWorker::connect() const {
+  Fd out(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  at.sin_port =
+      htons(static_cast<std::uint16_t>(std::stoi(address_.substr(address_.find(':') + 1))));
+  if (::connect(out.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) out.reset();
+  return out;
+}
+
 // ---- to the worker ----
 
 Result<ipc::Message> MeshWorker::call(const json::object& body, const Fd& fd) {

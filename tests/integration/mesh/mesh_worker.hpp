@@ -25,6 +25,8 @@ class MeshWorker {
   // Of its port, which it has from the beginning.
   const std::string& address() const { return address_; }
 
+  Fd connect() const;
+
   // What the agent asks of the worker.
   Result<ipc::Message> call(const boost::json::object& body, const Fd& fd = Fd());
   void snapshot(const char* name, const std::string& text);

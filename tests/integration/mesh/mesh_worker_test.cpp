@@ -153,6 +153,43 @@ TEST_F(MeshWorkers, ADropAndARefusalReachThePerson) {
   EXPECT_EQ(cluster.at(2).delivered().size(), 2u);
 }
 
+TEST_F(MeshWorkers, AStopWaitsForWhatPassesTheNode) {
+  start_two();
+  auto stream = cluster.open();
+  ASSERT_TRUE(stream);
+  ASSERT_TRUE(cluster.at(1).call({{"op", "stop"}, {"drain_ms", 600'000}}));
+  // Figures of the time after it began; without them it would have ended.
+  EXPECT_TRUE(cluster.wait_for([&] {
+    const json::object entry = cluster.at(1).health("entry");
+    const json::object core = cluster.at(1).health("core");
+    return !core.empty() && core.at("streams") == 1 && entry.at("streams") == 1;
+  }));
+  EXPECT_TRUE(cluster.echoes(*stream, 64 << 10));
+  EXPECT_TRUE(cluster.at(1).ended().size() < 2) << "the relay has nothing to wait for";
+  stream->close();
+  stream.reset();
+  EXPECT_TRUE(cluster.wait_for([&] { return cluster.at(1).worker().wait_exit(0) == 0; }));
+}
+
+TEST_F(MeshWorkers, GarbageAtThePortDoesNotHurt) {
+  start_two();
+  auto stream = cluster.open();
+  ASSERT_TRUE(stream);
+  std::vector<Fd> half_open;
+  for (int i = 0; i < 300; ++i) {
+    Fd stranger = cluster.at(1).connect();
+    ASSERT_TRUE(stranger);
+    const Bytes bytes = random_bytes(64);
+    if (i % 3 != 0) (void)!send(stranger.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (i % 3 != 1) half_open.push_back(std::move(stranger));  // silent, or after its garbage
+  }
+  EXPECT_TRUE(cluster.echoes(*stream, 256 << 10));
+  EXPECT_TRUE(cluster.wait_for([&] { return cluster.metric(1, "mesh_refused") >= 200; }));
+  half_open.clear();
+  const auto another = cluster.open();
+  EXPECT_TRUE(another) << "and there is room for more";
+}
+
 TEST_F(MeshWorkers, DialsAndOpensForItsAgent) {
   start_two();
   const Fd host(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
