@@ -42,10 +42,15 @@ net::Task<void> MeshCertificates::run() {
       co_await wake_.wait();
       continue;
     }
+    // First what the mesh that runs may have of the agent before, so that what is not wanted any
+    // more is withdrawn from it.
+    if (!std::exchange(told, true)) tell();
     const bool other = keys_.want(*wanted_);
-    if (other) backoff.reset();
-    if (other) save();
-    if (!std::exchange(told, true) || other) tell();
+    if (other) {
+      backoff.reset();
+      save();
+      tell();
+    }
     auto due = keys_.due(RealClock().now());
     if (due.empty()) {
       co_await wake_.wait_for(kLook);

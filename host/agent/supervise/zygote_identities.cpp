@@ -16,7 +16,13 @@ constexpr net::milliseconds kSendTimeout{10'000};  // usually a millisecond
 }  // namespace
 
 void Zygote::set_identities(MeshHandPtr identities) {
-  identities_ = std::move(identities);
+  const MeshHandPtr before = std::exchange(identities_, std::move(identities));
+  if (before != nullptr && identities_ != nullptr) {
+    // A process of an earlier agent may have what is gone now, whoever gave it: it is withdrawn.
+    for (const auto& [use, key] : before->keys.all()) {
+      if (!identities_->keys.all().contains(use)) identities_sent_.try_emplace(use, "");
+    }
+  }
   if (ready_.is_set()) context_.tasks.spawn("identities", resend_identities(shared_from_this()));
 }
 

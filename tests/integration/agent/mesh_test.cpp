@@ -96,6 +96,28 @@ TEST_F(MeshProbe, HasTheNetworkAndIsHandedTheNodesIdentities) {
   stop_everything(life);
 }
 
+TEST_F(MeshProbe, AnIdentityThatWentWithItsAgentIsWithdrawnByTheNext) {
+  {
+    Life first(config_, 1);
+    begin(first);
+    ASSERT_TRUE(running(first)) << detail_of(first);
+    first.workloads.set_identities(identities("C1", true));
+    ASSERT_TRUE(hears(first, "identity 3 org_1 svc_1 [C2CA][K2]\n"));
+  }
+  Life second(config_, 2);
+  std::vector<std::string> damaged;
+  for (const InstanceRecord& record : second.context.records.read_all(damaged)) {
+    second.workloads.adopt(record, applied_.get());
+  }
+  begin(second);
+  // What is on disk, and what is wanted of it.
+  second.workloads.set_identities(identities("C1", true));
+  second.workloads.set_identities(identities("C1", false));
+  ASSERT_TRUE(running(second)) << detail_of(second);
+  EXPECT_TRUE(hears(second, "identity 3 org_1  [][]\n"));
+  stop_everything(second);
+}
+
 TEST_F(MeshProbe, WhatItSaysOfItsLinksIsHeardAndWhereItListens) {
   config_.services.push_back({"core-mesh", "mesh", "127.0.0.1:0"});
   config_.services.push_back({"core-mesh", "more", "0.0.0.0:0"});
