@@ -53,6 +53,7 @@ MeshWorld::~MeshWorld() {
 MeshNodeSetup MeshWorld::setup_of(unsigned number, routing::RoleMask roles) const {
   MeshNodeSetup out;
   out.node_id = node_id(number);
+  out.mesh_address.host = loopback;
   out.cluster_ca_pem = ca.pem();
   CertificateWish wish;
   wish.subject_alt_name = "URI:" + fabric::mesh_spiffe(kCluster, out.node_id);

@@ -56,6 +56,8 @@ class MeshWorld {
   net::TlsIdentity client;
   std::string service = numbered("svc_", 1);
   std::string organization = org_id(1);
+  // Where nodes added from now on listen.
+  std::string loopback = "127.0.0.1";
   // Dead paths are noticed sooner than in the product, so that tests need not wait.
   resume::ResumeLimits resume;
   fabric::ServiceEndLimits services;
