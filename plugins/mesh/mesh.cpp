@@ -189,7 +189,17 @@ Task<void> Mesh::hand_up(std::unique_ptr<fabric::IncomingSession> incoming) {
   };
   const auto executor = thread_.executor();
   const auto asked = std::make_shared<Asked>(executor);
-  auto pair = net::make_stream_pair(executor);
+  std::optional<net::StreamPair> pair;
+  try {
+    pair = net::make_stream_pair(executor);
+  } catch (const NetError& error) {
+    log::error("mesh: no socket for a session", {{"error", error.what()}});
+  }
+  if (!pair) {
+    Error why{Errc::exhausted, "the node has no room for another stream"};
+    co_await incoming->refuse(std::move(why));
+    co_return;
+  }
   auto answer = [asked, executor](Status status) {
     net::asio::post(executor, [asked, status = std::move(status)] {
       asked->answer = status;
@@ -197,7 +207,7 @@ Task<void> Mesh::hand_up(std::unique_ptr<fabric::IncomingSession> incoming) {
     });
   };
   const auto claims = fabric::lease_claims_to_json(incoming->claims());
-  up_.deliver(std::move(pair.there), boost::json::serialize(claims), std::move(answer));
+  up_.deliver(std::move(pair->there), boost::json::serialize(claims), std::move(answer));
   (void)co_await asked->done.wait_for(kAnswerMax);
   if (!asked->answer || !*asked->answer) {
     Error why = asked->answer ? asked->answer->error() : silence();
@@ -213,7 +223,7 @@ Task<void> Mesh::hand_up(std::unique_ptr<fabric::IncomingSession> incoming) {
     const net::PumpCounts& counts;
     ~Count() { total += counts.up + counts.down; }
   } count{ended_bytes_, counts};
-  std::shared_ptr<net::ByteStream> here = std::move(pair.here);
+  std::shared_ptr<net::ByteStream> here = std::move(pair->here);
   co_await net::pump(std::move(stream), std::move(here), counts);
 }
 
