@@ -1,7 +1,7 @@
 """`./dev bench [NAME..]`: the figures of the product beside their peers, measured in turns in one run.
 
 Nothing is asserted: this prints what was seen on this machine now. Names: load idle cat echo reattach heartbeats zygote
-memory mesh.
+memory mesh, and the parts of mesh: mesh-routing mesh-resume mesh-end mesh-relay mesh-latency mesh-keys mesh-memory.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from devtools import bench_mesh, bench_resume, bench_zygote, process, story
+from devtools import bench_channel, bench_channel_rows, bench_mesh, bench_resume, bench_zygote, process, story
 from devtools.build import FOLDER, build
 from devtools.platform import Platform
 from devtools.postgres import BIN, Postgres
@@ -24,6 +24,7 @@ from devtools.steps import Steps
 from devtools.up import Busy, Place
 
 NAMES = ("load", "idle", "cat", "echo", "reattach", "heartbeats", "zygote", "memory", "mesh")
+MESH_PARTS = ("mesh-routing", "mesh-resume", *(f"mesh-{part}" for part in bench_channel.PARTS))
 CIPHER = "aes128-gcm@openssh.com"  # what the ssh plugin asks for first
 CAT_BYTES = 256 << 20
 CAT_ROUNDS = 3
@@ -261,10 +262,17 @@ class Bench:
         self.table.add("session worker ready", f"{ours:.2f} ms fork", f"exec and load {peer:.1f} ms",
                        f"{ours / peer:.3f}", "<= 0.1")
 
-    def mesh(self):
+    def mesh_routing(self):
         for row in bench_mesh.rows(program("mesh_bench")):
             self.table.add(*row)
+
+    def mesh_resume(self):
         for row in bench_resume.rows(program("resume_bench") + program("mesh_failover_bench")):
+            self.table.add(*row)
+
+    def mesh_channel(self, part):
+        channel = FOLDER["release"] / "bench" / "channel_bench"
+        for row in bench_channel_rows.rows(channel, bench_channel.seen(channel, [part], BENCH_PROGRAM_S)):
             self.table.add(*row)
 
     def memory(self):
@@ -361,11 +369,12 @@ NEEDS_PLATFORM = ("idle", "cat", "echo", "reattach", "memory")
 
 
 def main(arguments):
-    unknown = [a for a in arguments if a not in NAMES]
+    known = (*NAMES, *MESH_PARTS)
+    unknown = [a for a in arguments if a not in known]
     if unknown:
-        print(f"dev bench: unknown {unknown[0]}; there are {' '.join(NAMES)}", file=sys.stderr)
+        print(f"dev bench: unknown {unknown[0]}; there are {' '.join(known)}", file=sys.stderr)
         return 2
-    wanted = arguments or list(NAMES)
+    wanted = [part for a in arguments or NAMES for part in (MESH_PARTS if a == "mesh" else (a,))]
     process.exit_on_signals()
     process.become_subreaper()
     if not build() or not build(targets=["rap_bench"]):
@@ -382,11 +391,12 @@ def main(arguments):
             story.owner_path(steps, platform)
         bench = Bench(platform, table)
         for name in wanted:
-            run = getattr(bench, name, None)
-            if run is None:
-                continue
             try:
-                run()
+                part = name.removeprefix("mesh-")
+                if name in MESH_PARTS and part in bench_channel.PARTS:
+                    bench.mesh_channel(part)
+                else:
+                    getattr(bench, name.replace("-", "_"))()
             except (Failed, OSError, subprocess.SubprocessError) as e:
                 failed = True
                 table.add(name, "failed", str(e).splitlines()[0][:60], "-", "-")

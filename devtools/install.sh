@@ -1,12 +1,12 @@
-# Sourced by ./dev: makes sure that the packages of devtools/packages.txt are installed.
+# Sourced by ./dev: makes sure that the packages of a list in devtools/ are installed: packages.txt, unless told otherwise.
 #
 # Installs only what is missing, with apt-get (sudo when not root). No service is started while packages are
 # unpacked (a policy-rc.d that exists only for that moment), and no PostgreSQL cluster of the system is made.
 
-rap_packages() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$RAP_ROOT/devtools/packages.txt" | awk '{print $1}'; }
+rap_packages() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$RAP_ROOT/devtools/$1" | awk '{print $1}'; }
 
 rap_missing_packages() {
-  rap_packages | sort > "$1/wanted"
+  rap_packages "$2" | sort > "$1/wanted"
   # shellcheck disable=SC2046
   dpkg-query -W -f='${db:Status-Status} ${Package}\n' $(cat "$1/wanted") 2>/dev/null |
     awk '$1 == "installed" {print $2}' | sort -u > "$1/have"
@@ -16,7 +16,7 @@ rap_missing_packages() {
 rap_install() {
   local tmp missing
   tmp=$(mktemp -d)
-  missing=$(rap_missing_packages "$tmp")
+  missing=$(rap_missing_packages "$tmp" "${1:-packages.txt}")
   rm -rf "$tmp"
   [ -z "$missing" ] && return 0
   command -v apt-get >/dev/null || {
