@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/commandline/program.hpp"
+#include "base/commandline/standard_output.hpp"
 #include "base/log.hpp"
 #include "cli/cli.hpp"
 #include "cli/output.hpp"
@@ -18,9 +19,7 @@ int report(const rap::cli::Failure& failure) {
   return static_cast<int>(failure.code);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using namespace rap;
   using namespace rap::cli;
   std::setlocale(LC_CTYPE, "");
@@ -64,4 +63,11 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return report(Failure(Exit::error, error.what()));
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  rap::commandline::prepare_standard_streams();
+  return rap::commandline::finish_standard_output("rapctl", run(argc, argv));
 }

@@ -38,6 +38,8 @@ constexpr char kEndOfTransmission = 4;
 // Not long for a script, not many in a target's queue while a command runs.
 constexpr net::milliseconds kEndRepeat = 500ms;
 constexpr char kCtrlC = 3;
+// A script that closed the pipe waits for us; nothing is gained by asking more often.
+constexpr net::milliseconds kOutputWatch = 500ms;
 // Long enough to be read; then the last row is the session's again.
 constexpr net::milliseconds kLineStays = 2s;
 
@@ -77,6 +79,7 @@ class Client {
     tasks_.spawn("input", read_input());
     tasks_.spawn("resize", watch_size());
     tasks_.spawn("signals", watch_signals());
+    tasks_.spawn("output", watch_output());
     std::exception_ptr failed;
     try {
       co_await receive_frames();
@@ -95,6 +98,10 @@ class Client {
  private:
   static SessionEnd lost(const std::string& detail) {
     return {SessionEnd::How::lost, {}, {}, {}, detail};
+  }
+
+  static SessionEnd output_closed() {
+    return {SessionEnd::How::output_closed, {}, {}, {}, "standard output takes no more"};
   }
 
   void send_control(const frames::ClientMessage& message) {
@@ -260,6 +267,14 @@ class Client {
     leave();
   }
 
+  // The reader of a pipe may go while the session says nothing, and no write would tell.
+  net::Task<void> watch_output() {
+    while (output_is_read()) co_await net::sleep_for(kOutputWatch);
+    if (leaving_ || end_) co_return;
+    end_ = output_closed();
+    stream_.close();
+  }
+
   net::Task<void> receive_frames() {
     frames::FrameReader reader(frames::Direction::to_client);
     for (;;) {
@@ -288,8 +303,7 @@ class Client {
     if (frame.header.channel == frames::Channel::terminal) {
       if (leaving_) return true;
       if (write_output(as_text(frame.payload))) return true;
-      end_ =
-          SessionEnd{SessionEnd::How::output_closed, {}, {}, {}, "standard output takes no more"};
+      end_ = output_closed();
       return false;
     }
     if (frame.header.channel != frames::Channel::control) return true;

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -75,6 +76,13 @@ bool write_output(std::string_view bytes) {
     }
   }
   return true;
+}
+
+bool output_is_read() {
+  struct stat what {};
+  pollfd poll{STDOUT_FILENO, 0, 0};  // errors are told unasked
+  const bool pipe = ::fstat(STDOUT_FILENO, &what) == 0 && S_ISFIFO(what.st_mode);
+  return !pipe || ::poll(&poll, 1, 0) <= 0 || (poll.revents & POLLERR) == 0;
 }
 
 void reset_terminal() {

@@ -34,6 +34,9 @@ class RawMode {
 // more.
 bool write_output(std::string_view bytes);
 
+// False when standard output is a pipe that nobody reads any more.
+bool output_is_read();
+
 // Ends what a remote program may have left on: alternate screen, margins, insert mode, mouse,
 // bracketed paste, hidden cursor, colours. Nothing when standard output is no terminal.
 void reset_terminal();

@@ -3,11 +3,14 @@
 #include <CLI/CLI.hpp>
 
 #include "base/commandline/program.hpp"
+#include "base/commandline/standard_output.hpp"
 #include "base/commandline/suggest.hpp"
 #include "base/log.hpp"
 #include "host/plugin-check/commands.hpp"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
   rap::log::init("rap-plugin-check", rap::log::Level::warn);
   CLI::App app("Checks a RAP plugin against the rules of docs/plugin-guide.md.",
                "rap-plugin-check");
@@ -80,4 +83,11 @@ int main(int argc, char** argv) {
   }
   check.json = format == "json";
   return rap::check::check_command(check);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  rap::commandline::prepare_standard_streams();
+  return rap::commandline::finish_standard_output("rap-plugin-check", run(argc, argv));
 }

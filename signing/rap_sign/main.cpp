@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/commandline/program.hpp"
+#include "base/commandline/standard_output.hpp"
 #include "signing/rap_sign/commands.hpp"
 
 namespace {
@@ -195,8 +196,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  rap::commandline::prepare_standard_streams();
   try {
-    return run(argc, argv);
+    return rap::commandline::finish_standard_output("rap-sign", run(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rap-sign: %s\n", error.what());
     return 1;

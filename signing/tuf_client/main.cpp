@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/commandline/program.hpp"
+#include "base/commandline/standard_output.hpp"
 #include "base/file.hpp"
 #include "signing/tuf_client/http_fetcher.hpp"
 #include "signing/verify/updater.hpp"
@@ -107,11 +108,12 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return run(argc, argv);
+    return rap::commandline::finish_standard_output("rap-tuf-client", run(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rap-tuf-client: %s\n", error.what());
   } catch (...) {
     std::fprintf(stderr, "rap-tuf-client: unknown failure\n");
   }
+  rap::commandline::prepare_standard_streams();
   return 1;
 }

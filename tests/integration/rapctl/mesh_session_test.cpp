@@ -1,5 +1,8 @@
 // `rapctl session` over the mesh: the program itself, on a terminal.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/integration/rapctl/rapctl_process.hpp"
 #include "tests/support/run_task.hpp"
@@ -112,6 +115,29 @@ TEST_F(MeshSessionTest, SaysWhatTheServiceSaid) {
   EXPECT_EQ(forbidden.ended(), 4);
   EXPECT_NE(forbidden.output().find("another organization"), std::string::npos)
       << forbidden.output();
+}
+
+TEST_F(MeshSessionTest, AReaderThatIsGoneIsToldAndTheSessionGoesOn) {
+  const std::string pipe = plane.config_dir + "/output";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  // While the session paints, and while it says nothing more.
+  for (const bool paints : {true, false}) {
+    const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ASSERT_GE(reader, 0);
+    plane.fate = R"({"state":"detached"})";
+    RapctlProcess rapctl(plane, open(), pipe);
+    char block[64];
+    bool painted = false;
+    ASSERT_TRUE(
+        plane.until([&] { return painted = painted || ::read(reader, block, sizeof block) > 0; }));
+    ::close(reader);
+    if (paints) rapctl.type("echo");
+    EXPECT_EQ(rapctl.ended(), 251) << rapctl.output();
+    EXPECT_NE(rapctl.output().find("standard output takes no more"), std::string::npos);
+    EXPECT_NE(rapctl.output().find("come back with: rapctl session attach " + plane.session),
+              std::string::npos)
+        << rapctl.output();
+  }
 }
 
 TEST_F(MeshSessionTest, SaysThatNoEntryCanBeReached) {

@@ -152,6 +152,25 @@ class ExitStatus(unittest.TestCase):
 class Manuals(unittest.TestCase):
     def test_they_are_well_formed_and_name_every_command(self):
         for program in ("rapctl", "rap-sign", "rap-plugin-check"):
+    def test_of_an_output_that_takes_nothing(self):
+        for program in ("rapctl", "rap-sign", "rap-plugin-check", "rap-tuf-client"):
+            with self.subTest(program=program), open("/dev/full", "w") as full:
+                done = subprocess.run([BIN / program, "--help"], stdout=full, stderr=subprocess.PIPE, text=True,
+                                      timeout=PATIENCE_S)
+                self.assertEqual((done.returncode, done.stderr),
+                                 (1, f"{program}: standard output takes no more: No space left on device\n"))
+                reader, writer = os.pipe()
+                os.close(reader)
+                done = subprocess.run([BIN / program, "--help"], stdout=writer, stderr=subprocess.PIPE, text=True,
+                                      timeout=PATIENCE_S)
+                os.close(writer)
+                self.assertEqual((done.returncode, done.stderr),
+                                 (1, f"{program}: standard output takes no more: Broken pipe\n"))
+                done = subprocess.run(["sh", "-c", f"'{BIN}/{program}' --help >&-"], stderr=subprocess.PIPE, text=True,
+                                      timeout=PATIENCE_S)
+                self.assertEqual((done.returncode, done.stderr),
+                                 (1, f"{program}: standard output takes no more: Bad file descriptor\n"))
+
             with self.subTest(program=program):
                 page = MAN / f"{program}.1"
                 text = page.read_text().replace("\\-", "-")
