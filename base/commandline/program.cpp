@@ -64,6 +64,7 @@ std::string product_version() {
 }
 
 CLI::App& add_version_command(CLI::App& app, const std::string& output) {
+  app.set_version_flag("--version", app.get_name() + " " + product_version(), "Print the version");
   CLI::App& command = add_command(app, "version", "Print the version");
   command.callback([&app, &output] {
     if (output == "json") {

@@ -17,8 +17,8 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
 // The version of the product, the same in all of its programs.
 std::string product_version();
 
-// `version` prints "<program> <version>"; {"version":..} when `output`, read after the words, is
-// "json". `output` outlives `app`.
+// `version`, and `--version` without JSON, prints "<program> <version>"; {"version":..} when
+// `output`, read after the words, is "json". `output` outlives `app`.
 CLI::App& add_version_command(CLI::App& app, const std::string& output);
 
 // Reads the words. Nothing when the program goes on; otherwise all was said, help on standard

@@ -61,15 +61,23 @@ std::string missing_command(const CLI::App& command) {
   return "a command is missing after '" + path_of(command) + "': " + known;
 }
 
-bool takes_arguments(const CLI::App& command) {
-  return std::ranges::any_of(command.get_options(),
-                             [](const CLI::Option* option) { return option->get_positional(); });
+std::size_t arguments_max(const CLI::App& command) {
+  std::size_t out = 0;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional()) out += static_cast<std::size_t>(option->get_items_expected_max());
+  }
+  return out;
+}
+
+std::string unexpected_argument(const CLI::App& command, const std::string& word) {
+  return "unexpected argument '" + word + "' of '" + path_of(command) + "'";
 }
 
 }  // namespace
 
 std::string explain_unknown(const CLI::App& app, const std::vector<std::string>& words) {
   const CLI::App* at = &app;
+  std::size_t arguments = 0;  // of the command, so far
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     if (word == "--") return {};
@@ -79,16 +87,20 @@ std::string explain_unknown(const CLI::App& app, const std::vector<std::string>&
           word.starts_with("--") ? word.substr(0, word.find('=')) : word.substr(0, 2);
       const CLI::Option* flag = find_flag(*at, name);
       if (flag == nullptr) return unknown_flag(*at, name);
+      // Of more than one nobody knows where they end.
+      if (flag->get_items_expected_max() > 1) return {};
       if (name == word && flag->get_items_expected_max() > 0) ++i;  // its value
       continue;
     }
     const auto known = subcommands(*at);
-    if (known.empty()) continue;  // an argument
     const auto next = std::find_if(known.begin(), known.end(),
                                    [&](const CLI::App* sub) { return sub->check_name(word); });
-    if (next == known.end() && takes_arguments(*at)) continue;
-    if (next == known.end()) return unknown_command(*at, word);
-    at = *next;
+    if (next != known.end()) {
+      at = *next;
+      arguments = 0;
+    } else if (++arguments > arguments_max(*at)) {
+      return known.empty() ? unexpected_argument(*at, word) : unknown_command(*at, word);
+    }
   }
   return at->get_require_subcommand_min() > 0 ? missing_command(*at) : std::string();
 }

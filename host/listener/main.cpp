@@ -79,7 +79,8 @@ int run() {
 
 int main(int argc, char** argv) {
   rap::log::init("rap-mesh-listener", rap::log::Level::info);
-  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
+  if (argc == 2 &&
+      (std::strcmp(argv[1], "--version") == 0 || std::strcmp(argv[1], "version") == 0)) {
     std::puts("rap-mesh-listener " RAP_VERSION);
     return 0;
   }

@@ -78,7 +78,8 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   rap::log::init("rap-worker", rap::log::Level::info);
-  if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
+  if (argc == 2 &&
+      (std::strcmp(argv[1], "--version") == 0 || std::strcmp(argv[1], "version") == 0)) {
     std::puts("rap-worker " RAP_VERSION);
     return 0;
   }

@@ -1,5 +1,5 @@
 // rap-tuf-client: the TUF client on the command line, in the form that the public conformance suite
-// for TUF clients drives. Exit status 0, or exactly 1 for every failure.
+// for TUF clients drives. Exit status 0, exactly 1 for every failure, 2 for a wrong command line.
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -64,11 +64,16 @@ int report(const Status& status) {
   return 1;
 }
 
+int wrong(const char* missing) {
+  std::fprintf(stderr, "rap-tuf-client: want %s\n  run with --help\n", missing);
+  return 2;
+}
+
 int run(int argc, char** argv) {
   Arguments arguments;
   CLI::App app{"Keeps trusted TUF metadata up to date and downloads verified files."};
   app.name("rap-tuf-client");
-  app.add_option("--metadata-dir", arguments.metadata_dir, "trusted metadata")->required();
+  app.add_option("--metadata-dir", arguments.metadata_dir, "trusted metadata");
   app.add_option("--metadata-url", arguments.metadata_url, "repository metadata, http://");
   app.add_option("--target-name", arguments.target_names, "target path; may be repeated")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
@@ -81,16 +86,18 @@ int run(int argc, char** argv) {
   CLI::App* refresh_command = app.add_subcommand("refresh", "bring trusted metadata up to date");
   CLI::App* download_command = app.add_subcommand("download", "refresh, then download targets");
   app.require_subcommand(1);
-  // The conformance suite knows 0 and 1 only.
-  if (const auto status = rap::commandline::read_words(app, argc, argv))
-    return *status == 0 ? 0 : 1;
+  const std::string output = "text";
+  CLI::App& version = rap::commandline::add_version_command(app, output);
+  if (const auto status = rap::commandline::read_words(app, argc, argv)) return *status;
+  if (version.parsed()) return 0;
+  if (arguments.metadata_dir.empty()) return wrong("--metadata-dir");
   if (init_command->parsed()) return report(init(arguments));
 
-  if (arguments.metadata_url.empty()) return report(fail(Errc::invalid, "want --metadata-url"));
+  if (arguments.metadata_url.empty()) return wrong("--metadata-url");
   if (download_command->parsed() &&
       (arguments.target_names.empty() || arguments.target_dir.empty() ||
        arguments.target_base_url.empty())) {
-    return report(fail(Errc::invalid, "want --target-name, --target-dir and --target-base-url"));
+    return wrong("--target-name, --target-dir and --target-base-url");
   }
   rap::RealClock clock;
   rap::tuf::HttpFetcher fetcher;
@@ -107,6 +114,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  rap::commandline::prepare_standard_streams();
   try {
     return rap::commandline::finish_standard_output("rap-tuf-client", run(argc, argv));
   } catch (const std::exception& error) {
@@ -114,6 +122,5 @@ int main(int argc, char** argv) {
   } catch (...) {
     std::fprintf(stderr, "rap-tuf-client: unknown failure\n");
   }
-  rap::commandline::prepare_standard_streams();
   return 1;
 }

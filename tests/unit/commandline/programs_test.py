@@ -64,20 +64,26 @@ class Help(unittest.TestCase):
                                       ("rap-tuf-client", "refrsh", "refresh")):
             with self.subTest(program=program):
                 done = run(program, wrong)
-                self.assertEqual(done.returncode, 1 if program == "rap-tuf-client" else 2)
+                self.assertEqual(done.returncode, 2)
                 self.assertIn(f"{program}: unknown command '{program} {wrong}'; did you mean '{program} {right}'?",
                               done.stderr)
         done = run("rap-plugin-check", "sandbx")
         self.assertEqual(done.returncode, 2)
         self.assertIn("no file 'sandbx'; did you mean the command 'sandbox'?", done.stderr)
+        for words, said in ((("organization", "create", "globex"), "'globex' of 'rapctl organization create'"),
+                            (("user", "disable", "ada", "--reason", "gone", "eve"), "'eve' of 'rapctl user disable'")):
+            done = run("rapctl", *words)
+            self.assertEqual((done.returncode, done.stderr),
+                             (2, f"rapctl: unexpected argument {said}\n  run with --help\n"))
         done = run("rapctl", "session", "list", "--stat", "active")
         self.assertIn("unknown flag '--stat' of 'rapctl session list'; did you mean '--state'?", done.stderr)
 
     def test_version_has_one_form(self):
-        for program in TOOLS:
-            with self.subTest(program=program):
-                done = run(program, "version")
-                self.assertEqual((done.returncode, done.stdout), (0, f"{program} {os.environ['RAP_VERSION']}\n"))
+        for program in (*TOOLS, "rap-tuf-client", "rap-worker", "rap-mesh-listener"):
+            for word in ("version", "--version"):
+                with self.subTest(program=program, word=word):
+                    done = run(program, word)
+                    self.assertEqual((done.returncode, done.stdout), (0, f"{program} {os.environ['RAP_VERSION']}\n"))
         for program in ("rapctl", "rap-sign", "rap-plugin-check", "rap-node-agent"):
             self.assertEqual(json.loads(run(program, "version", "-o", "json").stdout),
                              {"version": os.environ["RAP_VERSION"]}, program)
@@ -120,6 +126,17 @@ class ExitStatus(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertIn("--ca-file /nofile: ", done.stderr)
 
+    def test_of_the_client_of_repositories(self):
+        """The conformance suite knows 0 and 1, of command lines that are right."""
+        for words, said in ((("refresh",), "want --metadata-dir"),
+                            (("--metadata-dir", self.folder, "refresh"), "want --metadata-url"),
+                            (("--metadata-dir", self.folder, "init"), "root is required")):
+            done = run("rap-tuf-client", *words)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+        done = run("rap-tuf-client", "--metadata-dir", self.folder, "init", "/nofile")
+        self.assertEqual(done.returncode, 1, done.stderr)
+
     def test_of_the_checker(self):
         plugin = self.folder / "no.so"
         plugin.write_text("no ELF")
@@ -135,23 +152,6 @@ class ExitStatus(unittest.TestCase):
         self.assertIn("FAIL", done.stdout)
         self.assertNotIn("/proc/", done.stdout + done.stderr)
 
-    def test_of_a_server_that_is_not_there(self):
-        for words in (("whoami",), ("login", "--login", "x", "--password-file", self.folder / "token")):
-            done = self.rapctl(*words)
-            self.assertEqual(done.returncode, 7, done.stderr)
-            self.assertIn("https://127.0.0.1:1: connect: Connection refused", done.stderr)
-        for server, said in (("https://127.0.0.1:1", "connect: Connection refused"),
-                             ("https://no.such.host.invalid:1", "resolve no.such.host.invalid: ")):
-            done = run("rapctl", "login", "--server", server, stdin=subprocess.DEVNULL,
-                       env={"RAP_CONFIG_DIR": str(self.folder)})
-            self.assertEqual(done.returncode, 7, done.stderr)
-            self.assertIn(f"{server}: {said}", done.stderr)
-            self.assertNotIn("BIO", done.stderr)
-
-
-class Manuals(unittest.TestCase):
-    def test_they_are_well_formed_and_name_every_command(self):
-        for program in ("rapctl", "rap-sign", "rap-plugin-check"):
     def test_of_an_output_that_takes_nothing(self):
         for program in ("rapctl", "rap-sign", "rap-plugin-check", "rap-tuf-client"):
             with self.subTest(program=program), open("/dev/full", "w") as full:
@@ -171,6 +171,23 @@ class Manuals(unittest.TestCase):
                 self.assertEqual((done.returncode, done.stderr),
                                  (1, f"{program}: standard output takes no more: Bad file descriptor\n"))
 
+    def test_of_a_server_that_is_not_there(self):
+        for words in (("whoami",), ("login", "--login", "x", "--password-file", self.folder / "token")):
+            done = self.rapctl(*words)
+            self.assertEqual(done.returncode, 7, done.stderr)
+            self.assertIn("https://127.0.0.1:1: connect: Connection refused", done.stderr)
+        for server, said in (("https://127.0.0.1:1", "connect: Connection refused"),
+                             ("https://no.such.host.invalid:1", "resolve no.such.host.invalid: ")):
+            done = run("rapctl", "login", "--server", server, stdin=subprocess.DEVNULL,
+                       env={"RAP_CONFIG_DIR": str(self.folder)})
+            self.assertEqual(done.returncode, 7, done.stderr)
+            self.assertIn(f"{server}: {said}", done.stderr)
+            self.assertNotIn("BIO", done.stderr)
+
+
+class Manuals(unittest.TestCase):
+    def test_they_are_well_formed_and_name_every_command(self):
+        for program in ("rapctl", "rap-sign", "rap-plugin-check"):
             with self.subTest(program=program):
                 page = MAN / f"{program}.1"
                 text = page.read_text().replace("\\-", "-")
