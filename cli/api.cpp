@@ -152,7 +152,10 @@ json::array Api::list(const std::string& path, std::size_t most) {
     cursor = net::percent_encode(json_string_or_none(*object, "next_cursor").value_or(""));
   } while (!cursor.empty() && all.size() < most);
   if (!cursor.empty()) {
-    std::cerr << "rapctl: there are more than these " << all.size() << "\n";
+    std::cerr << "rapctl: there are more than these " << all.size()
+              << (most < kListItemsMax ? "; --limit shows up to " + std::to_string(kListItemsMax)
+                                       : ", which is the most that a list shows")
+              << "\n";
   }
   return all;
 }

@@ -150,9 +150,10 @@ void add_join_token(CLI::App& app, Cli& cli) {
   token.require_subcommand(1);
   const Shared o = std::make_shared<Options>();
 
-  CLI::App& create = add_command(token, "create", "Make a join token and print it, once",
-                                 "  rapctl join-token create --cluster berlin --ttl 600 > token\n"
-                                 "  rap-node-agent enroll --token-file token ...\n");
+  CLI::App& create =
+      add_command(token, "create", "Make a join token and print it, once",
+                  "  (umask 077; rapctl join-token create --cluster berlin --ttl 600 > token)\n"
+                  "  rap-node-agent enroll --token-file token ...\n");
   add_cluster_option(create, o->cluster);
   create.add_option("--ttl", o->ttl_s, "Seconds it can be used")
       ->check(one_or_more)

@@ -67,11 +67,21 @@ void add_audit(CLI::App& app, Cli& cli) {
   list.add_option("--limit", o->limit, "How many, 200 unless given, at most 10000")
       ->check(CLI::Range(std::size_t{1}, kListItemsMax));
   list.callback([&cli, o] {
-    const std::string path = o->organization.empty()
-                                 ? "/v1/clusters/" + cli.cluster(o->cluster)
-                                 : "/v1/organizations/" + cli.organization(o->organization);
-    cli.list(cli.api().list(path + "/audit-events?order=newest", o->limit),
-             o->organization.empty() ? kEventColumns : kOrganizationEventColumns);
+    const auto events = [&](const std::string& path) {
+      return cli.api().list(path + "/audit-events?order=newest", o->limit);
+    };
+    if (!o->organization.empty()) {
+      cli.list(events("/v1/organizations/" + cli.organization(o->organization)),
+               kOrganizationEventColumns);
+      return;
+    }
+    try {
+      cli.list(events("/v1/clusters/" + cli.cluster(o->cluster)), kEventColumns);
+    } catch (const Failure& failure) {
+      if (failure.code != Exit::forbidden) throw;
+      throw Failure(failure.code, failure.what(),
+                    "admins read their organization's: rapctl audit list --organization NAME");
+    }
   });
   CLI::App& verify = add_command(audit, "verify", "Check the chain of a cluster's events");
   add_cluster_option(verify, o->cluster);

@@ -86,7 +86,7 @@ OrganizationId visible_organization(const Call& call, Tx& tx) {
 
 void require_admin(const Call& call, const OrganizationId& organization) {
   if (!call.person.is_admin(organization)) {
-    refuse(Errc::forbidden, "only an admin of the organization may");
+    refuse(Errc::forbidden, "only an admin of the organization may do this");
   }
 }
 

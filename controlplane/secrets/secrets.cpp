@@ -60,7 +60,8 @@ OrganizationId administered(const Call& call, Tx& tx) {
   const auto id = call.path_id<OrganizationId>("id");
   if (!call.person.owner && !call.person.is_member(id)) refuse_not_found();
   if (tx.query(kOrganizationExists, {id}).empty()) refuse_not_found();
-  if (!call.person.is_admin(id)) refuse(Errc::forbidden, "only an admin of the organization may");
+  if (!call.person.is_admin(id))
+    refuse(Errc::forbidden, "only an admin of the organization may do this");
   tx.enter(Scope::of(id));
   return id;
 }
@@ -103,7 +104,7 @@ Reply remove(const Call& call, Tx& tx) {
   if (rows.empty()) refuse_not_found();
   const auto organization = require(OrganizationId::parse(rows[0].text("organization_id")));
   if (!call.person.is_admin(organization)) {
-    refuse(Errc::forbidden, "only an admin of the organization may");
+    refuse(Errc::forbidden, "only an admin of the organization may do this");
   }
   const Rows user = tx.query(kInUse, {organization, id});
   if (!user.empty()) {
@@ -127,7 +128,7 @@ Reply resolve(const Call& call, Tx& tx) {
   if (rows.empty() || rows[0].text("node_id") != call.node.id.str()) refuse_not_found();
   const std::string state = rows[0].text("state");
   if (state == "closed" || state == "failed") refuse(Errc::forbidden, "the session is over");
-  if (call.node.disabled) refuse(Errc::forbidden, "the node is disabled");
+  if (call.node.disabled) refuse(Errc::forbidden, "this node is disabled: it gets no secrets");
   const std::string organization = rows[0].text("organization_id");
   const Secret value = require(call.services->sealer.open(rows[0].bytes("sealed_value"),
                                                           context_of(organization, secret.str())));

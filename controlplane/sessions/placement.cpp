@@ -49,13 +49,15 @@ constexpr const char* kBest = R"sql(
            c.node_id, c.organization_id nulls last
   limit 1
 )sql";
+constexpr const char* kNameOf = "select name from nodes where id = $1";
 constexpr const char* kEndpoint =
     "select mesh_endpoint from node_heartbeat_latest where node_id = $1";
 
 }  // namespace
 
-Result<Candidate> choose_node(Tx& tx, const ClusterId& cluster, const OrganizationId& organization,
-                              const std::string& protocol, SystemTime now) {
+Result<Candidate> choose_node(const Call& call, Tx& tx, const ClusterId& cluster,
+                              const OrganizationId& organization, const std::string& protocol) {
+  const SystemTime now = call.now;
   const std::string role = protocol + "-worker";
   const Rows rows = tx.query(kBest, {cluster, role, organization, SystemTime(now - kSilentAfter),
                                      now, SystemTime(now - kReportFresh)});
@@ -65,6 +67,10 @@ Result<Candidate> choose_node(Tx& tx, const ClusterId& cluster, const Organizati
   best.assignment_id = rows[0].text("assignment_id");
   best.obstacle = static_cast<Obstacle>(rows[0].integer("obstacle"));
   best.workload = rows[0].text("workload");
+  // Organizations are not told which node it is.
+  if (best.obstacle != Obstacle::none && call.person.owner) {
+    best.node_name = tx.query(kNameOf, {best.node_id})[0].text("name");
+  }
   return place(best, role);
 }
 

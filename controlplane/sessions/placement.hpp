@@ -12,8 +12,8 @@
 namespace rap::cp {
 
 // Chooses a node for a session to a resource of this protocol; `unavailable` with the reason.
-Result<Candidate> choose_node(Tx& tx, const ClusterId& cluster, const OrganizationId& organization,
-                              const std::string& protocol, SystemTime now);
+Result<Candidate> choose_node(const Call& call, Tx& tx, const ClusterId& cluster,
+                              const OrganizationId& organization, const std::string& protocol);
 
 struct LeaseRequest {
   ClusterId cluster;

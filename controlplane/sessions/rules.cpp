@@ -46,17 +46,23 @@ Result<Candidate> place(const std::optional<Candidate>& best, std::string_view r
     return fail(Errc::unavailable, "no node has the role " + wanted +
                                        " for this organization in the resource's cluster");
   }
+  const std::string& name = best->node_name;
+  const std::string node = "the node" + (name.empty() ? "" : " " + name);
   switch (best->obstacle) {
     case Obstacle::none:
       break;
     case Obstacle::workload:
-      return fail(Errc::unavailable, "the node's worker for " + wanted + " is " + best->workload);
+      return fail(Errc::unavailable,
+                  "the worker for " + wanted + " on " + node + " is " + best->workload);
     case Obstacle::endpoint:
-      return fail(Errc::unavailable, "the node does not say where it can be reached");
+      return fail(Errc::unavailable, node + " does not say where it can be reached");
     case Obstacle::silent:
       return fail(Errc::unavailable, "no node with the role " + wanted + " sends heartbeats");
     case Obstacle::disabled:
-      return fail(Errc::unavailable, "the node is disabled");
+      return fail(Errc::unavailable,
+                  node + " is disabled; " +
+                      (name.empty() ? "an owner of the platform can enable it"
+                                    : "'rapctl node enable " + name + "' lets it work again"));
   }
   return *best;
 }

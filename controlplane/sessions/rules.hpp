@@ -43,7 +43,8 @@ struct Candidate {
   std::string node_id;
   std::string assignment_id;
   Obstacle obstacle = Obstacle::none;
-  std::string workload;  // reported state of the assignment's workload; empty: none yet
+  std::string workload;   // reported state of the assignment's workload; empty: none yet
+  std::string node_name;  // empty: who asks is not told which node it is
 };
 
 // `best` is the candidate with the least obstacle. `unavailable` with the reason when there is none

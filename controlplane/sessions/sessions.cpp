@@ -163,7 +163,7 @@ Reply create(const Call& call, Tx& tx) {
   // Placement counts the sessions of everybody on a node.
   tx.enter(Scope::platform());
   const Candidate node =
-      require(choose_node(tx, cluster, organization, resource.text("protocol"), call.now));
+      require(choose_node(call, tx, cluster, organization, resource.text("protocol")));
   tx.enter(Scope::of(organization));
   const auto id = SessionId::fresh();
   tx.query(kInsert, {id, organization, cluster, node.node_id, node.assignment_id,

@@ -81,7 +81,8 @@ TEST(ApiList, SaysWhenThereAreMore) {
   Endless api;
   testing::internal::CaptureStderr();
   EXPECT_EQ(api.list("/v1/x?a=b", 250).size(), 250u);
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "rapctl: there are more than these 250\n");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "rapctl: there are more than these 250; --limit shows up to 10000\n");
   EXPECT_EQ(api.asked,
             (std::vector<std::string>{"/v1/x?a=b&limit=200", "/v1/x?a=b&limit=50&cursor=c"}));
 }

@@ -138,7 +138,7 @@ TEST(Sessions, MissingOnesEndAfterTheirGrace) {
 }
 
 TEST(Sessions, PlacementSaysWhatIsInTheWay) {
-  Candidate best{"nod_a", "rol_a", Obstacle::none, "running"};
+  Candidate best{"nod_a", "rol_a", Obstacle::none, "running", {}};
   EXPECT_EQ(place(best, "ssh-worker")->node_id, "nod_a");
   const std::pair<Obstacle, std::string_view> reasons[] = {{Obstacle::workload, "is backoff"},
                                                            {Obstacle::endpoint, "can be reached"},
@@ -152,6 +152,11 @@ TEST(Sessions, PlacementSaysWhatIsInTheWay) {
     EXPECT_EQ(refused.error().code, Errc::unavailable);
     EXPECT_NE(refused.error().detail.find(reason), std::string::npos) << refused.error().detail;
   }
+  EXPECT_EQ(place(best, "ssh-worker").error().detail,
+            "the node is disabled; an owner of the platform can enable it");
+  best.node_name = "berlin-1";
+  EXPECT_EQ(place(best, "ssh-worker").error().detail,
+            "the node berlin-1 is disabled; 'rapctl node enable berlin-1' lets it work again");
   EXPECT_EQ(place(std::nullopt, "ssh-worker").error().code, Errc::unavailable);
 }
 
