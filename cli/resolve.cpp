@@ -28,6 +28,7 @@ const Kind kCluster{"cluster", "cls_", {"slug", "name"}};
 const Kind kNode{"node", "nod_", {"name"}};
 const Kind kNodeGroup{"node group", "grp_", {"name"}};
 const Kind kOrganization{"organization", "org_", {"slug", "name"}};
+const Kind kMembership{"membership", "mem_", {"login", "user_id"}};
 const Kind kUser{"user", "usr_", {"login", "display_name"}};
 const Kind kResource{"resource", "res_", {"name"}};
 const Kind kSecret{"secret", "sec_", {"name"}};

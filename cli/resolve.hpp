@@ -14,7 +14,8 @@ struct Kind {
   std::vector<std::string> keys;  // members that a person may call it by
 };
 
-extern const Kind kCluster, kNode, kNodeGroup, kOrganization, kUser, kResource, kSecret;
+extern const Kind kCluster, kNode, kNodeGroup, kOrganization, kMembership, kUser, kResource,
+    kSecret;
 
 // `text` when it is an id, else the id of the one thing in the list at `path` that is called so.
 // Throws Failure: not found (naming what there is), or ambiguous (naming the ids).

@@ -10,7 +10,7 @@ namespace rap::cli {
 namespace {
 
 struct Options {
-  std::string organization, user, name, slug, role = "member";
+  std::string organization, user, name, slug, role;
 };
 using Shared = std::shared_ptr<Options>;
 
@@ -31,24 +31,41 @@ void add_organization(CLI::App& app, Cli& cli) {
            {{"NAME", "name"}, {"SLUG", "slug"}, {"ID", "id"}});
 }
 
+std::string added(const Options& o, const json::value& membership) {
+  const std::string was = text_at(membership, "previous_role");
+  const std::string role = text_at(membership, "role");
+  return o.user + (was == "-" ? " is " + role : " was " + was + ", is " + role + " now") + " (" +
+         text_at(membership, "id") + ")";
+}
+
+// The id of a membership, which may be called by it or by who has it.
+std::string membership_of(Cli& cli, const Options& o) {
+  if (is_id_text(o.user, kMembership.prefix)) return o.user;
+  const std::string organization = cli.organization(o.organization);
+  const json::array all = cli.api().list("/v1/organizations/" + organization + "/memberships");
+  return resolve_among(all, kMembership, o.user);
+}
+
 void add_membership(CLI::App& app, Cli& cli) {
   CLI::App& membership = add_command(app, "membership", "Who belongs to which organization");
   membership.require_subcommand(1);
   const Shared o = std::make_shared<Options>();
-  CLI::App& add = add_command(membership, "add", "Put a person into an organization",
-                              "  rapctl membership add ada --organization acme --role admin\n");
+  CLI::App& add =
+      add_command(membership, "add", "Put a person into an organization",
+                  "  rapctl membership add ada --organization acme --role admin\n"
+                  "Who is in it already gets the role, and keeps theirs without one.\n");
   add.add_option("user", o->user, "Login or id")->required();
   add_organization_option(add, o->organization);
-  add.add_option("--role", o->role, "admin or member")
-      ->check(CLI::IsMember({"admin", "member"}))
-      ->capture_default_str();
+  add.add_option("--role", o->role, "admin or member; a member when new, and left out")
+      ->check(CLI::IsMember({"admin", "member"}));
   add.callback([&cli, o] {
     // The server looks the login up: only an owner of the platform may list people.
     const char* by = is_id_text(o->user, kUser.prefix) ? "user_id" : "login";
-    const json::value made =
-        cli.api().post("/v1/organizations/" + cli.organization(o->organization) + "/memberships",
-                       json::object{{by, o->user}, {"role", o->role}});
-    cli.done(o->user + " is " + o->role + " (" + text_at(made, "id") + ")", made);
+    json::object body{{by, o->user}};
+    if (!o->role.empty()) body["role"] = o->role;
+    const json::value made = cli.api().post(
+        "/v1/organizations/" + cli.organization(o->organization) + "/memberships", body);
+    cli.done(added(*o, made), made);
   });
   add_organization_list(membership, cli, "List who belongs to which organization", "memberships",
                         {{"LOGIN", "login"},
@@ -56,8 +73,15 @@ void add_membership(CLI::App& app, Cli& cli) {
                          {"ROLE", "role"},
                          {"USER", "user_id"},
                          {"ID", "id"}});
-  add_removal(membership, cli, "Take a person out; sessions they opened end", "membership",
-              "/v1/memberships");
+  CLI::App& remove =
+      add_command(membership, "remove", "Take a person out; sessions they opened end",
+                  "  rapctl membership remove ada --organization acme\n");
+  remove.add_option("user", o->user, "Login, or id of the person or of the membership")->required();
+  add_organization_option(remove, o->organization);
+  remove.callback([&cli, o] {
+    cli.api().remove("/v1/memberships/" + membership_of(cli, *o));
+    cli.done("removed " + o->user, nullptr);
+  });
 }
 
 }  // namespace

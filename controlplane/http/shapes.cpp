@@ -15,6 +15,8 @@ namespace {
 
 // An admin sees them, a member does not.
 constexpr Need kAdminsOnly = Need::optional;
+// In the answer to who changed it, once.
+constexpr Need kWhenChanged = Need::optional;
 // Which node it is, and how much else happens: the platform's owner sees it, organizations do not.
 constexpr Need kOwnersOnly = Need::optional;
 // While the cluster has an entry that answers, and the node a certificate for the service and a
@@ -75,6 +77,7 @@ std::vector<Shape> make_shapes() {
         {"organization_id", "string"},
         {"user_id", "string"},
         {"role", "admin|member"},
+        {"previous_role", "admin|member", kWhenChanged},
         {"login", "string"},
         {"display_name", "string"},
         {"created_at", "time"}}},

@@ -52,7 +52,8 @@ OrganizationId administered(const Call& call, Tx& tx) {
   const auto id = call.path_id<OrganizationId>("id");
   if (!call.person.owner && !call.person.is_member(id)) refuse_not_found();
   if (tx.query(kOrganizationExists, {id}).empty()) refuse_not_found();
-  if (!call.person.is_admin(id)) refuse(Errc::forbidden, "only an admin of the organization may");
+  if (!call.person.is_admin(id))
+    refuse(Errc::forbidden, "only an admin of the organization may do this");
   tx.enter(Scope::of(id));
   return id;
 }
@@ -66,23 +67,27 @@ std::optional<UserId> meant(const Call& call, Tx& tx) {
   return by_login ? require(UserId::parse(rows[0].text("id"))) : call.id<UserId>("user_id");
 }
 
-// Adding somebody who is there already sets the role.
+// Adding somebody who is there already sets the role, if one is named: a default takes no rights.
 Reply add(const Call& call, Tx& tx, const OrganizationId& organization, const UserId& user) {
-  const std::string role = call.text("role");
   const Rows before = tx.query(kFind, {organization, user});
+  const std::string was = before.empty() ? "" : before[0].text("role");
+  const std::string role = call.text_or_none("role").value_or(was.empty() ? "member" : was);
   tx.query(kUpsert, {MembershipId::fresh(), organization, user, role});
   const Rows rows = tx.query(kGet, {organization, user});
   if (before.empty()) may_attach_again(tx, user, {organization.str()});
-  if (before.empty() || before[0].text("role") != role) {
+  boost::json::object answer = to_json(rows[0]);
+  if (!was.empty() && was != role) answer["previous_role"] = was;
+  if (was != role) {
     boost::json::object detail;
     detail["user_id"] = user.str();
     detail["role"] = role;
+    if (!was.empty()) detail["previous_role"] = was;
     audit(tx, Actor::of(call.person), "",
           {before.empty() ? "membership.added" : "membership.changed", rows[0].text("id"),
            organization.str()},
           detail, call.now);
   }
-  return json_reply(before.empty() ? 201 : 200, to_json(rows[0]));
+  return json_reply(before.empty() ? 201 : 200, answer);
 }
 
 // Admins of organizations cannot list people: one exact login at a time, and whoever tries names to
@@ -110,7 +115,7 @@ class Guess {
 };
 
 net::Task<Reply> add_person(const Call& call) {
-  const std::string role = call.text("role");
+  const std::string role = call.text_or_none("role").value_or("member");
   if (role != "admin" && role != "member") call.bad_field("role", "is admin or member");
   if (call.has("login") == call.has("user_id")) call.bad_field("login", "or user_id, one of them");
   Guess guess(call);
@@ -152,7 +157,7 @@ Reply remove(const Call& call, Tx& tx) {
   if (rows.empty()) refuse_not_found();
   const auto organization = require(OrganizationId::parse(rows[0].text("organization_id")));
   if (!call.person.is_admin(organization)) {
-    refuse(Errc::forbidden, "only an admin of the organization may");
+    refuse(Errc::forbidden, "only an admin of the organization may do this");
   }
   tx.query(kDelete, {rows[0].text("id")});
   const auto user = require(UserId::parse(rows[0].text("user_id")));
@@ -185,8 +190,8 @@ void add_membership_routes(std::vector<Route>& routes) {
       {{200, "Membership"}, {201, "Membership"}, 403, 404, 429},
       TaskHandler(add_person),
       {text_field("user_id", 1, 40, Need::optional), text_field("login", 1, 100, Need::optional),
-       text_field("role", 1,
-                  10)}}.creating());
+       text_field("role", 1, 10, Need::optional)}}
+                       .creating());
   routes.push_back(
       {"DELETE", "/v1/memberships/{id}", Who::person, "Remove a person", {204, 403, 404}, remove});
 }

@@ -349,9 +349,48 @@ class People(PlaneTest):
         refused = [e for e in self.owner.items(f"/v1/organizations/{organization}/audit-events")
                    if e["kind"] == "membership.refused"]
         self.assertEqual([e["detail"] for e in refused], [{}] * 10)  # what was typed may have been a password
-        done = self.rapctl(self.owner, "membership", "add", login, "--organization", organization)
+
+    def test_who_is_a_member_already_keeps_the_role_that_nobody_names(self):
+        organization = self.organization()
+        path = f"/v1/organizations/{organization}/memberships"
+        login, user, _ = self.account()
+
+        def rapctl(*words):
+            done = self.rapctl(self.owner, "membership", *words, "--organization", organization)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+
+        self.assertIn(f"{login} is member (mem_", rapctl("add", login))
+        self.assertIn(f"{login} was member, is admin now (mem_", rapctl("add", login, "--role", "admin"))
+        self.assertIn(f"{login} is admin (mem_", rapctl("add", login))
+        made = self.owner.post(path, {"login": login})
+        self.assertEqual((made["role"], made.get("previous_role")), ("admin", None))
+        made = self.owner.post(path, {"user_id": user, "role": "member"})
+        self.assertEqual((made["role"], made["previous_role"]), ("member", "admin"))
+        changed = [e["detail"] for e in self.owner.items(f"/v1/organizations/{organization}/audit-events")
+                   if e["kind"] == "membership.changed"]
+        self.assertEqual([(d["previous_role"], d["role"]) for d in changed], [("member", "admin"), ("admin", "member")])
+        self.assertEqual(rapctl("remove", login), f"removed {login}\n")
+        self.assertNotIn(user, [m["user_id"] for m in self.owner.items(path)])
+        done = self.rapctl(self.owner, "membership", "remove", login, "--organization", organization)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn(f"no membership is called '{login}'", done.stderr)
+        self.assertEqual(self.owner.post(path, {"user_id": user})["role"], "member")
+        member = self.owner.items(path)[-1]["id"]
+        self.assertEqual(rapctl("remove", member), f"removed {member}\n")
+
+    def test_an_admin_without_a_cluster_is_told_which_audit_log_is_theirs(self):
+        organization = self.organization()
+        admin = self.person(organization, "admin")
+        done = self.rapctl(admin, "audit", "list")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("rapctl audit list --organization NAME", done.stderr)
+        done = self.rapctl(admin, "audit", "list", "--organization", organization)
         self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_an_admin_adds_a_resource_where_there_is_one_cluster(self):
+        organization = self.organization()
+        admin = self.person(organization, "admin")
         self.cluster(), self.cluster()
         resources = f"/v1/organizations/{organization}/resources"
         body = {"name": "r", "protocol": "ssh", "target": {"host": "h", "port": 22}}
