@@ -215,9 +215,14 @@ class Sessions(PlaneTest):
         self.refused(409, "conflict", self.owner.delete, f"/v1/secrets/{self.secret}")
 
     def test_placement_says_why_not(self):
-        ask = lambda: self.member.post("/v1/sessions", {"resource_id": self.resource, "client_certificate_sha256": CERTIFICATE})
+        body = {"resource_id": self.resource, "client_certificate_sha256": CERTIFICATE}
+        ask = lambda: self.member.post("/v1/sessions", body)
         self.owner.post(f"/v1/nodes/{self.n.id}/disable", {})
-        self.assertIn("disabled", self.refused(503, "unavailable", ask)["detail"])
+        self.assertEqual(self.refused(503, "unavailable", ask)["detail"],
+                         "the node is disabled; an owner of the platform can enable it")
+        name = self.owner.get(f"/v1/nodes/{self.n.id}")["name"]
+        self.assertEqual(self.refused(503, "unavailable", self.owner.post, "/v1/sessions", body)["detail"],
+                         f"the node {name} is disabled; 'rapctl node enable {name}' lets it work again")
         self.owner.post(f"/v1/nodes/{self.n.id}/enable", {})
         ask()
         self.owner.delete(f"/v1/role-assignments/{self.assignment}")
