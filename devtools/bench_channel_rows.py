@@ -2,6 +2,7 @@
 it was met; a peer that is not on this machine is named as absent."""
 
 from devtools import bench_peers
+from devtools.bench_aim import aim
 
 KINDS = {"connections": "idle peer connection", "streams": "idle stream"}
 
@@ -16,9 +17,8 @@ def rows(program, seen):
             yield from make(program, by_bench[bench])
 
 
-def aim(text, met):
-    """`met` None: there was nobody to compare with."""
-    return f"{text}: {'not known' if met is None else 'met' if met else 'NOT met'}"
+def counted(streams):
+    return "1 stream" if streams == 1 else f"{streams} streams"
 
 
 def absent(peers):
@@ -44,27 +44,27 @@ def end_node(program, seen):
                 if streams == 100:
                     text += ", ahead of both"
                     met = met and all(better(ours[key], at[name][key]) for name in there)
-                    met = None if met and len(there) < len(others) else met
-                theirs = [f"loop, 1 stream {limit[key]:.3g}"] + [f"{n} {at[n][key]:.3g}" for n in there] + absent(others)
-                yield (f"end node, {what}, {streams} streams", f"{ours[key]:.3g} {unit}", ", ".join(theirs),
-                       f"{ratio:.2f}", aim(text, met))
+                theirs = [f"loop with 1 stream {limit[key]:.3g}", *(f"{n} {at[n][key]:.3g}" for n in there), *absent(others)]
+                yield (f"end node, {what}, {counted(streams)}", f"{ours[key]:.3g} {unit}", ", ".join(theirs),
+                       f"{ratio:.2f}", aim(text, met, absent(others) if streams == 100 else ()))
 
 
-def compare(program, at, key, shown, best_of):
-    """(ours, what to say of the peers, the best of their figures or None)."""
+def compare(program, at, key, shown):
+    """(ours, what to say of the peers, the lowest of their figures or None, those that are missing)."""
     peers = bench_peers.relays(program)[1:]
     there = {peer.name: at[peer.name][key] for peer in peers if peer.name in at}
     theirs = [f"{name} {shown(at[name])}" for name in there] + absent(peers)
-    return at["ours"][key], ", ".join(theirs), best_of(there.values()) if there else None
+    return at["ours"][key], ", ".join(theirs), min(there.values(), default=None), absent(peers)
 
 
 def relay(program, seen):
     for streams in (1, 100):
         at = named(seen, streams=streams)
-        ours, theirs, best = compare(program, at, "ns_byte", lambda row: f"{1e3 / row['ns_byte']:.0f}", min)
+        ours, theirs, best, missing = compare(program, at, "ns_byte", lambda row: f"{1e3 / row['ns_byte']:.0f}")
         ratio = best / ours if best else None
-        yield (f"relay, {streams} streams: throughput per core", f"{1e3 / ours:.0f} MB/s ({at['ours']['mb_s']:.0f} carried)",
-               theirs, f"{ratio:.2f}" if best else "-", aim(">= 1.15 x the best", ratio >= 1.15 if best else None))
+        yield (f"relay, {counted(streams)}: throughput per core",
+               f"{1e3 / ours:.0f} MB/s ({at['ours']['mb_s']:.0f} carried)", theirs, f"{ratio:.2f}" if best else "-",
+               aim(">= 1.15 x the best", ratio is None or ratio >= 1.15, missing))
 
 
 def latency(program, seen):
@@ -74,12 +74,12 @@ def latency(program, seen):
             key = f"{quantile}_us"
 
             def shown(row):
-                return f"{row[key]:.0f}" + (f" ({row['mb_s']:.0f} MB/s)" if loaded else "")
-            ours, theirs, best = compare(program, at, key, shown, min)
+                return f"{row[key]:.0f} us" + (f" ({row['mb_s']:.0f} MB/s)" if loaded else "")
+            ours, theirs, best, missing = compare(program, at, key, shown)
             when = "at 80 % of the fastest it went here" if loaded else "idle"
-            yield (f"relay: latency it adds there and back, {when}, {quantile}", f"{shown(at['ours'])} us", theirs,
-                   f"{ours - best:+.0f} us" if best is not None else "-",
-                   aim("<= the best", ours <= best if best is not None else None))
+            yield (f"relay: latency it adds there and back, {when}, {quantile}", shown(at["ours"]), theirs,
+                   "-" if best is None else f"{ours - best:+.0f} us",
+                   aim("<= the best", best is None or ours <= best, missing))
 
 
 def keys(_program, seen):
@@ -99,4 +99,4 @@ def memory(program, seen):
         theirs = f"nghttpx {peer['kb']:.1f} kB" if peer else ", ".join(absent(peers))
         yield (f"relay: memory of an {what}, of {ours['count']}", f"{ours['kb']:.1f} kB", theirs,
                f"{ours['kb'] / peer['kb']:.2f}" if peer else "-",
-               aim("<= nghttpx", ours["kb"] <= peer["kb"] if peer else None))
+               aim("<= nghttpx", not peer or ours["kb"] <= peer["kb"], absent(peers)))

@@ -1,7 +1,10 @@
 """Rows of `./dev bench mesh`: routing decisions, and a simulated cluster that loses a tenth of its relays.
 
-tests/bench/mesh_sim.hpp says what the simulation assumes.
+tests/bench/mesh_sim.hpp says what the simulation assumes. A decision waits for nothing, so it is held to its aim by CPU time: the
+clock on the wall also counts whoever had the core meanwhile.
 """
+
+from devtools.bench_aim import aim
 
 
 def rows(seen):
@@ -13,16 +16,17 @@ def rows(seen):
 def decision(row):
     yield (f"routing decision {row['what']}, p50 / p99, {row['nodes']} nodes, {row['links']} links",
            f"{row['p50_us']:.0f} / {row['p99_us']:.0f} us; CPU {row['cpu_p50_us']:.0f} / {row['cpu_p99_us']:.0f}", "-", "-",
-           "<= 50 us")
-    yield ("  allocations in them", f"{row['allocations']} in {row['of']}", "-", "-", "0")
+           aim("<= 50 us", row["cpu_p99_us"] <= 50))
+    yield ("  allocations in them", f"{row['allocations']} in {row['of']}", "-", "-", aim("0", row["allocations"] == 0))
 
 
 def connections(row):
-    leaves, aim = "", "<= 5"
+    leaves, wanted = "", aim("<= 5", row["max"] <= 5)
     if row["kind"] == "relay":
-        leaves, aim = f"; leaves {row['leaves_p50']} / {row['leaves_max']}", "<= 20; leaves <= 256"
+        leaves = f"; leaves {row['leaves_p50']} / {row['leaves_max']}"
+        wanted = aim("<= 20; leaves <= 256", row["max"] <= 20 and row["leaves_max"] <= 256)
     yield (f"simulated cluster at {row['at_s']} s: peers of a {row['kind']} node, p50 / p99 / max",
-           f"{row['p50']} / {row['p99']} / {row['max']}{leaves}", "-", "-", aim)
+           f"{row['p50']} / {row['p99']} / {row['max']}{leaves}", "-", "-", wanted)
 
 
 def convergence(row):
@@ -30,8 +34,8 @@ def convergence(row):
     if row["not_healed"]:
         whole = f"{row['not_healed']} never"
     yield (f"  {row['killed']} relays vanish: {row['hurt']} nodes whole again after heartbeats, p50 / p99 / max", whole,
-           "-", "-", "<= 3")
+           "-", "-", aim("<= 3", not row["not_healed"] and row["max"] <= 3))
     working = "never" if row["routes_any"] < 0 else f"{row['routes_any']:.1f}"
     yield ("  500 pairs: all have a working path among the first 8, after heartbeats",
            f"{working} (lowest share {100 * row['routes_lowest']:.1f} %; of first choices "
-           f"{100 * row['first_lowest']:.1f} %)", "-", "-", "<= 3")
+           f"{100 * row['first_lowest']:.1f} %)", "-", "-", aim("<= 3", 0 <= row["routes_any"] <= 3))
