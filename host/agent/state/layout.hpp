@@ -43,7 +43,13 @@ struct RunLayout {
   std::filesystem::path socket(const std::string& instance) const {
     return root / (instance + ".sock");
   }
+  // What a process prints, on its way to the agent's log: a named pipe, and not called a log, since
+  // reading it would wait for ever and take lines from the agent.
   std::filesystem::path log_pipe(const std::string& instance) const {
+    return root / (instance + ".pipe");
+  }
+  // Its name in releases up to 0.1.0, whose processes may still be running.
+  std::filesystem::path old_log_pipe(const std::string& instance) const {
     return root / (instance + ".log");
   }
 };

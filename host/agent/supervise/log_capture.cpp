@@ -95,6 +95,7 @@ LogCapture::~LogCapture() = default;
 Result<Fd> LogCapture::open(const LogLabels& labels) {
   const std::string path = context_.run.log_pipe(labels.instance).string();
   ::unlink(path.c_str());
+  ::unlink(context_.run.old_log_pipe(labels.instance).c_str());
   if (::mkfifo(path.c_str(), 0600) != 0) {
     return fail(errno == ENOSPC ? Errc::exhausted : Errc::internal,
                 path + ": " + errno_text(errno));
@@ -102,19 +103,23 @@ Result<Fd> LogCapture::open(const LogLabels& labels) {
   Fd read_end(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   Fd write_end(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!read_end || !write_end) return fail(Errc::internal, path + ": " + errno_text(errno));
-  start(labels, std::move(read_end));
+  start(labels, std::move(read_end), path);
   return write_end;
 }
 
 void LogCapture::reopen(const LogLabels& labels) {
-  const std::string path = context_.run.log_pipe(labels.instance).string();
-  Fd read_end(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
-  if (read_end) start(labels, std::move(read_end));
+  for (auto path :
+       {context_.run.log_pipe(labels.instance), context_.run.old_log_pipe(labels.instance)}) {
+    Fd read_end(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+    if (!read_end) continue;
+    start(labels, std::move(read_end), std::move(path));
+    return;
+  }
 }
 
-void LogCapture::start(const LogLabels& labels, Fd read_end) {
-  auto reader = std::make_shared<Reader>(context_.executor, std::move(read_end), labels,
-                                         context_.run.log_pipe(labels.instance));
+void LogCapture::start(const LogLabels& labels, Fd read_end, std::filesystem::path path) {
+  auto reader =
+      std::make_shared<Reader>(context_.executor, std::move(read_end), labels, std::move(path));
   context_.tasks.spawn("log capture", read_loop(context_, std::move(reader)));
 }
 

@@ -61,12 +61,13 @@ class LogCapture {
   // Creates the pipe and reads from it until all writers are gone; then it is removed. The
   // descriptor is for the process.
   Result<Fd> open(const LogLabels& labels);
-  // Reads on from the pipe of a process that an earlier agent started.
+  // Reads on from the pipe of a process that an earlier agent started, perhaps one of a release
+  // that called it otherwise.
   void reopen(const LogLabels& labels);
 
  private:
   struct Reader;
-  void start(const LogLabels& labels, Fd read_end);
+  void start(const LogLabels& labels, Fd read_end, std::filesystem::path path);
   static net::Task<void> read_loop(Context& context, std::shared_ptr<Reader> reader);
 
   Context& context_;

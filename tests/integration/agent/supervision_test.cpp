@@ -1,5 +1,6 @@
 // The agent's supervision with real workers: start, fork, crash, restart of the agent, changed
 // artifact.
+#include <fcntl.h>
 #include <poll.h>
 
 #include "tests/integration/agent/supervision_rig.hpp"
@@ -57,6 +58,41 @@ TEST_F(Supervision, TheNextAgentFindsTheSameSession) {
   EXPECT_TRUE(second.until([&] { return second.broker->size() == 0; }));
   net::asio::co_spawn(second.io, second.workloads.stop_all(), [](std::exception_ptr) {});
   EXPECT_TRUE(second.until([&] { return state_of(second) == WorkloadState::stopped; }));
+}
+
+std::vector<fs::path> named_pipes(const fs::path& directory) {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.is_fifo()) out.push_back(entry.path());
+  }
+  return out;
+}
+
+TEST_F(Supervision, ThePipeOfAProcessIsNotCalledALogAndThatOfAnOlderReleaseIsReadOn) {
+  {
+    Life first(config_, 1);
+    begin(first);
+    ASSERT_TRUE(running(first)) << first.workloads.report().at(0).detail;
+  }
+  const auto pipes = named_pipes(config_.run_dir);
+  ASSERT_EQ(pipes.size(), 1u);
+  EXPECT_EQ(pipes[0].extension(), ".pipe");
+  fs::path old_name = pipes[0];
+  fs::rename(pipes[0], old_name.replace_extension(".log"));  // as release 0.1.0 called it
+
+  Life second(config_, 2);
+  std::vector<std::string> damaged;
+  for (const InstanceRecord& record : second.context.records.read_all(damaged)) {
+    second.workloads.adopt(record, applied_.get());
+  }
+  begin(second);
+  ASSERT_TRUE(running(second)) << second.workloads.report().at(0).detail;
+  EXPECT_EQ(second.context.counters.process_starts, 0u);
+  const auto before = second.context.counters.log_lines;
+  const Fd printing(::open(old_name.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_EQ(::write(printing.get(), "a word\n", 7), 7);
+  EXPECT_TRUE(second.until([&] { return second.context.counters.log_lines > before; }));
+  stop_everything(second);
 }
 
 net::Task<bool> fork_unnoted(std::shared_ptr<Zygote> zygote, std::string session, Fd listening,
