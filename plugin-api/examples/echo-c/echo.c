@@ -1,5 +1,6 @@
 /* The echo adapter without any wrapper: what a plugin in C, or in a language that speaks C, looks
- * like. It says "ready" to whoever attaches and answers every byte of input with the same byte. */
+ * like. It says "ready" to whoever attaches and answers every byte of input with the same byte,
+ * until Ctrl-D ends it. */
 #include <rap/ext/session.h>
 #include <stdlib.h>
 
@@ -17,6 +18,9 @@ struct rap_session {
 static struct echo* echo_of(rap_adapter* a) {
   return (struct echo*)a;
 }
+
+/* Ctrl-D: what a person types, and rapctl where a pipe ends, to say that there is no more. */
+static const char end_of_input = 4;
 
 /* ---- session ---- */
 static rap_result echo_open(rap_adapter* a, rap_sink* sink, const rap_session_want* want,
@@ -57,7 +61,17 @@ static rap_result echo_input(rap_session* s, uint64_t attach_id, const rap_frame
                              uint32_t count) {
   uint32_t i;
   (void)attach_id;
-  for (i = 0; i < count; ++i) echo_send(s, RAP_FRAME_END, frames[i].data, frames[i].len);
+  for (i = 0; i < count; ++i) {
+    const char* data = frames[i].data;
+    const char* end = frames[i].len ? memchr(data, end_of_input, frames[i].len) : NULL;
+    const uint64_t len = end ? (uint64_t)(end - data) : frames[i].len;
+    if (len > 0) echo_send(s, RAP_FRAME_END, data, len);
+    if (end) {
+      const rap_str why = {"end of input", 12};
+      s->owner->session->closed(s->sink, RAP_OK, why);
+      break;
+    }
+  }
   return RAP_OK;
 }
 

@@ -1,5 +1,7 @@
 // The smallest useful adapter: a session that says "ready" to whoever attaches and answers every
-// byte of input with the same byte.
+// byte of input with the same byte, until Ctrl-D ends it.
+#include <algorithm>
+
 #include <rap/rap.hpp>
 
 struct EchoSession : rap::Session {
@@ -10,9 +12,13 @@ struct EchoSession : rap::Session {
   }
   void input(std::uint64_t, std::span<const rap_frame> frames) override {
     for (rap_frame frame : frames) {
+      const std::string_view bytes(static_cast<const char*>(frame.data), frame.len);
+      const std::size_t end = bytes.find('\4');  // Ctrl-D: the person, or the pipe, has no more
       frame.channel = RAP_CH_TERMINAL;
       frame.flags = RAP_FRAME_END;
-      emit({&frame, 1});
+      frame.len = std::min(end, bytes.size());
+      if (frame.len > 0) emit({&frame, 1});
+      if (end != bytes.npos) return sink.closed(RAP_OK, "end of input");
     }
   }
 };

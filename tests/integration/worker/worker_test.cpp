@@ -93,6 +93,27 @@ TEST(Worker, EchoesThroughTheHub) {
   EXPECT_TRUE(TestWorker::wait_state(session, "active"));
 }
 
+// What rapctl types at the end of a pipe, and what goes on being typed until the session is over.
+void type_the_end(TestClient& client) {
+  client.send_input("last words\4not these");
+  client.send_input("\4");
+  EXPECT_TRUE(client.wait_output("last words"));
+  const auto closed = client.next<frames::Closed>();
+  ASSERT_TRUE(closed);
+  EXPECT_EQ(closed->reason, "exit");
+  EXPECT_EQ(closed->detail, "end of input");
+}
+
+TEST(Worker, TheEndOfInputEndsASessionOfTheExample) {
+  TestWorker worker(example("echo"));
+  ASSERT_TRUE(worker.hello());
+  ASSERT_TRUE(worker.load(echo_options()));
+  TestSession session = active_session(worker);
+  auto client = worker.join(session, "control", "Ada");
+  ASSERT_TRUE(client);
+  type_the_end(*client);
+}
+
 TEST(Worker, ServesThePluginInCToo) {
   TestWorker worker(example("echo-c"));
   ASSERT_TRUE(worker.hello());
@@ -105,6 +126,7 @@ TEST(Worker, ServesThePluginInCToo) {
   ASSERT_TRUE(client);
   client->send_input("abc");
   EXPECT_TRUE(client->wait_output("abc"));
+  type_the_end(*client);
 }
 
 TEST(Worker, TakeoverTellsTheOldControllerWhoAndEndsItsStream) {
