@@ -37,6 +37,7 @@ FLAWS = {
     "no-key-frame": ("S2", "session-key-frame"),
     "pending-forever": ("S1", "session-open-close"),
     "prefix-id": ("E2", "create-similar-id"),
+    "refuses-input": ("M6", "session-input"),
     "runpath": ("P4", "elf"),
     "small-size": ("ABI", "descriptor"),
     "throws": ("P6", "life"),

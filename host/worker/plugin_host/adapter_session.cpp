@@ -14,6 +14,8 @@ struct rap_sink {
 namespace rap::worker {
 namespace {
 
+using namespace std::chrono_literals;
+
 // For people, in a state event.
 constexpr std::size_t kDetailMax = 512;
 
@@ -105,14 +107,29 @@ void AdapterSession::close(rap_result why) {
   sink_->hub = nullptr;
 }
 
+rap_result AdapterSession::noted(const char* what, rap_result result) {
+  if (result >= 0) return result;
+  ++failures_;
+  const auto now = Loop::Clock::now();
+  if (last_noted_ != Loop::Clock::time_point{} && now - last_noted_ < 1s) return result;
+  last_noted_ = now;
+  log::warn("the plugin refused a call", {{"source", "plugin"},
+                                          {"organization", host_.options().organization},
+                                          {"session", host_.options().session_id},
+                                          {"call", what},
+                                          {"detail", host_.error_of(what, result).detail},
+                                          {"count", std::exchange(failures_, 0)}});
+  return result;
+}
+
 rap_result AdapterSession::attach(const rap_attach& who) {
   if (session_ == nullptr) return RAP_E_STATE;
-  return host_.call("attach", [&] { return table_->attach(session_, &who); });
+  return noted("attach", host_.call("attach", [&] { return table_->attach(session_, &who); }));
 }
 
 rap_result AdapterSession::detach(std::uint64_t number) {
   if (session_ == nullptr) return RAP_E_STATE;
-  return host_.call("detach", [&] { return table_->detach(session_, number); });
+  return noted("detach", host_.call("detach", [&] { return table_->detach(session_, number); }));
 }
 
 rap_result AdapterSession::takeover(std::uint64_t old_number, const rap_attach& who) {
@@ -121,18 +138,23 @@ rap_result AdapterSession::takeover(std::uint64_t old_number, const rap_attach& 
     (void)detach(old_number);
     return attach(who);
   }
-  return host_.call("takeover", [&] { return table_->takeover(session_, old_number, &who); });
+  return noted("takeover", host_.call("takeover", [&] {
+    return table_->takeover(session_, old_number, &who);
+  }));
 }
 
 rap_result AdapterSession::resize(std::uint32_t cols, std::uint32_t rows) {
   if (session_ == nullptr) return RAP_E_STATE;
-  return host_.call("resize", [&] { return table_->resize(session_, cols, rows, 0); });
+  return noted("resize",
+               host_.call("resize", [&] { return table_->resize(session_, cols, rows, 0); }));
 }
 
 rap_result AdapterSession::input(std::uint64_t number, const rap_frame* frames,
                                  std::uint32_t count) {
   if (session_ == nullptr) return RAP_E_STATE;
-  return host_.call("input", [&] { return table_->input(session_, number, frames, count); });
+  const rap_result result =
+      host_.call("input", [&] { return table_->input(session_, number, frames, count); });
+  return result == RAP_E_BUSY ? result : noted("input", result);
 }
 
 void AdapterSession::writable() {

@@ -39,11 +39,17 @@ class AdapterSession final : public RemoteSession {
   void writable() override;
 
  private:
+  // Logs the plugin's words about a call that failed, once a second at most: what somebody types
+  // may fail with every key. Returns `result`.
+  rap_result noted(const char* what, rap_result result);
+
   Loop& loop_;
   PluginHost& host_;
   std::shared_ptr<rap_sink> sink_;  // also held by what its functions have posted
   const rap_adapter_session_1* table_ = nullptr;
   rap_session* session_ = nullptr;
+  Loop::Clock::time_point last_noted_{};
+  std::int64_t failures_ = 0;  // since then
 };
 
 }  // namespace rap::worker

@@ -384,6 +384,37 @@ TEST(Worker, ATextThatIsNoneDoesNotCostTheConnectionToTheAgent) {
   EXPECT_EQ(detail.substr(0, 4) + detail.substr(510, 2), "??xxx?");
 }
 
+TEST(Worker, WhatAPluginSaysOfACallThatItRefusesIsInTheLogOnceASecond) {
+  TestWorker worker(zoo("refuses-input"));
+  ASSERT_EQ(load_zoo(worker, "refuses-input"), "");
+  TestSession session = active_session(worker);
+  auto client = worker.join(session, "control", "Ada");
+  ASSERT_TRUE(client);
+  worker.disconnect();  // what its sessions print goes into the worker's own log then
+  for (int i = 0; i < 100; ++i) client->send_input("x");
+  client->send_control(frames::Ping{1});
+  ASSERT_TRUE(client->next<frames::Pong>());  // the session goes on
+  // Keys go on until more than a second has passed, however long that takes.
+  std::string log = worker.log_text();
+  const std::string line = "the plugin refused a call";
+  const auto lines = [&] {
+    int out = 0;
+    for (std::size_t at = 0; (at = log.find(line, at)) != std::string::npos; ++at) ++out;
+    return out;
+  };
+  int typed = 100;
+  for (int i = 0; i < 3000 && lines() < 2; ++i) {
+    client->send_input("x");
+    ++typed;
+    std::this_thread::sleep_for(10ms);
+    log = worker.log_text();
+  }
+  ASSERT_GE(lines(), 2) << log;
+  EXPECT_LT(lines(), typed);
+  EXPECT_NE(log.find("input: internal: my own words"), std::string::npos) << log;
+  EXPECT_NE(log.find("\"session\":\"" + session.id), std::string::npos) << log;
+}
+
 TEST(Worker, AFloodIsBounded) {
   TestWorker worker(zoo("flood-emit"));
   ASSERT_EQ(load_zoo(worker, "flood-emit"), "");
