@@ -216,7 +216,7 @@ class CommandLines(EndToEnd):
         for arguments in (["config", "validate", bad], ["config", "validate", "--config", bad]):
             done = self.run_program("rap-node-agent", *arguments)
             self.assertEqual(done.returncode, 1)
-            self.assertEqual(done.stderr, "/server: want text like https://cp.example:8443, at most 255 characters\n")
+            self.assertEqual(done.stderr, f"{bad}: /server: want text like https://cp.example:8443, at most 255 characters\n")
         bad.write_text(json.dumps({"state_dir": str(folder / "state"), "run_dir": str(folder / "run")}))
         node = Node(self.platform, "nowhere")
         node.make_token()

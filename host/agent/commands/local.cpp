@@ -224,41 +224,94 @@ int diagnostics_command(const Config& config, const fs::path& directory, Output 
   return 0;
 }
 
-int config_validate_command(const ConfigSource& source, Output output) {
-  std::vector<fs::path> files;
-  auto document = read_config_document(source, &files);
-  std::vector<ConfigProblem> problems;
-  if (!document) {
-    problems.push_back({"", document.error().detail});
-  } else if (files.empty()) {
-    // `run` goes on with its defaults; "valid" would be about nothing.
-    problems.push_back(
-        {"", source.file.string() + ": there is no such file; name the one to check"});
-  } else {
-    problems = check_config(*document);
-    if (problems.empty()) {
-      auto config = config_from_document(*document, process_environment(), program_directory());
-      if (!config) problems.push_back({"", config.error().detail});
+namespace {
+
+// Empty file: of all of them together, or of the environment.
+struct FileProblem {
+  std::string file;
+  ConfigProblem problem;
+
+  std::string text() const {
+    std::string out = file.empty() ? "" : file + ": ";
+    if (!problem.pointer.empty()) out += problem.pointer + ": ";
+    return out + problem.detail;
+  }
+};
+
+// Everything that is wrong with each file, and then with what they say together.
+std::vector<FileProblem> problems_of(const ConfigSource& source,
+                                     const std::vector<fs::path>& files) {
+  std::vector<FileProblem> out;
+  for (const fs::path& file : files) {
+    auto document = read_config_file(file);
+    if (!document) {
+      out.push_back({"", {"", document.error().detail}});  // names the file
+      continue;
+    }
+    for (ConfigProblem& problem : check_config(*document)) {
+      out.push_back({file.string(), std::move(problem)});
     }
   }
+  auto together = read_config_document(source);
+  if (!together) return out;  // said already
+  for (ConfigProblem& problem : check_config_together(*together)) {
+    out.push_back({files.size() == 1 ? files[0].string() : "", std::move(problem)});
+  }
+  if (!out.empty()) return out;
+  auto config = config_from_document(*together, process_environment(), program_directory());
+  if (!config) out.push_back({"", {"", config.error().detail}});
+  return out;
+}
+
+// What `run` would ask for first, though nothing is wrong with the files; or nothing.
+std::string missing_to_run(const ConfigSource& source) {
+  auto config = load_config(source, process_environment());
+  if (!config) return {};
+  const fs::path path = StateLayout{config->state_dir}.identity();
+  auto identity = read_identity(path);
+  if (identity || identity.error().code != Errc::not_found) return {};
+  return "run needs more: this host is not enrolled (" + path.string() +
+         " does not exist); rap-node-agent enroll" +
+         (config->server.empty() ? " --server URL" : "") + " --token-file FILE";
+}
+
+}  // namespace
+
+int config_validate_command(const ConfigSource& source, Output output) {
+  std::vector<FileProblem> problems;
+  auto files = config_files(source);
+  if (!files) {
+    problems.push_back({"", {"", files.error().detail}});
+    files = std::vector<fs::path>{};
+  } else if (files->empty()) {
+    // `run` goes on with its defaults; "valid" would be about nothing.
+    problems.push_back(
+        {"", {"", source.file.string() + ": there is no such file; name the one to check"}});
+  } else {
+    problems = problems_of(source, *files);
+  }
+  const std::string missing = problems.empty() ? missing_to_run(source) : "";
   if (output == Output::json) {
     json::array list;
-    for (const ConfigProblem& problem : problems) {
-      list.push_back(json::object{{"pointer", problem.pointer}, {"detail", problem.detail}});
+    for (const FileProblem& entry : problems) {
+      list.push_back(json::object{{"file", entry.file},
+                                  {"pointer", entry.problem.pointer},
+                                  {"detail", entry.problem.detail}});
     }
     json::array read;
-    for (const fs::path& file : files) read.push_back(json::string(file.string()));
-    const json::object answer{
+    for (const fs::path& file : *files) read.push_back(json::string(file.string()));
+    json::object answer{
         {"valid", problems.empty()}, {"files", std::move(read)}, {"problems", std::move(list)}};
+    if (!missing.empty()) answer["missing_to_run"] = missing;
     std::printf("%s\n", json::serialize(answer).c_str());
   } else {
-    for (const ConfigProblem& problem : problems) {
-      std::fprintf(stderr, "%s%s%s\n", problem.pointer.c_str(), problem.pointer.empty() ? "" : ": ",
-                   problem.detail.c_str());
+    for (const FileProblem& entry : problems) {
+      std::fprintf(stderr, "%s\n", entry.text().c_str());
     }
-    for (const fs::path& file : files) {
+    for (const fs::path& file : *files) {
       if (problems.empty()) std::printf("valid: %s\n", file.c_str());
     }
+    if (!missing.empty()) std::fprintf(stderr, "%s\n", missing.c_str());
   }
   return problems.empty() ? 0 : 1;
 }

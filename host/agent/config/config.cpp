@@ -71,12 +71,31 @@ fs::path program_directory() {
   return ec ? fs::path("/usr/bin") : self.parent_path();
 }
 
+std::vector<ConfigProblem> check_config_together(const json::value& document) {
+  const json::object* top = document.if_object();
+  const json::value* value = top != nullptr ? top->if_contains("heartbeat") : nullptr;
+  const json::object* heartbeat = value != nullptr ? value->if_object() : nullptr;
+  if (heartbeat == nullptr) return {};
+  const Config defaults;
+  const auto number = [&](std::string_view key, std::chrono::milliseconds fallback) {
+    return json_int_or_none(*heartbeat, key).value_or(fallback.count());
+  };
+  if (number("min_interval_ms", defaults.heartbeat_min) <=
+      number("max_interval_ms", defaults.heartbeat_max)) {
+    return {};
+  }
+  return {{"/heartbeat/min_interval_ms", "must not be above max_interval_ms"}};
+}
+
 Result<Config> config_from_document(const json::value& checked, const Environment& environment,
                                     const fs::path& binary_directory) {
   json::value document = checked;
   apply_environment(document.as_object(), environment);
   // A variable is input too: it obeys the same schema.
   if (auto problems = check_config(document); !problems.empty()) return fail(describe(problems));
+  if (auto problems = check_config_together(document); !problems.empty()) {
+    return fail(describe(problems));
+  }
 
   const json::object& top = document.get_object();
   const json::object empty;
@@ -116,10 +135,6 @@ Result<Config> config_from_document(const json::value& checked, const Environmen
       std::chrono::milliseconds(number(heartbeat, "min_interval_ms", out.heartbeat_min.count()));
   out.heartbeat_max =
       std::chrono::milliseconds(number(heartbeat, "max_interval_ms", out.heartbeat_max.count()));
-  if (out.heartbeat_min > out.heartbeat_max) {
-    return fail(Errc::invalid,
-                "configuration: /heartbeat/min_interval_ms: must not be above max_interval_ms");
-  }
   const json::object& limits = section("limits");
   out.sessions_max = static_cast<int>(number(limits, "sessions_max", out.sessions_max));
   out.restarts_max = static_cast<int>(number(limits, "restarts_max", out.restarts_max));

@@ -12,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "host/agent/config/schema.hpp"
 
 namespace rap::agent {
 
@@ -55,11 +56,21 @@ struct ConfigSource {
   bool file_required = false;
 };
 
-// Everything that was read, merged, as one document; drop-ins (`agent.d/*.yaml` beside the file, by
-// name) replace single keys. Fails with `not_found`, `too_large` or `malformed`, naming file and
-// line. `files`, when there, gets the names of those that were read, in order.
-Result<boost::json::value> read_config_document(
-    const ConfigSource& source, std::vector<std::filesystem::path>* files = nullptr);
+// The files that are read for it, in order: its own where there is one (or must be), then the
+// drop-ins (`agent.d/*.yaml` beside it, by name). `too_large` when there are too many.
+Result<std::vector<std::filesystem::path>> config_files(const ConfigSource& source);
+
+// What one file says, for itself. Fails with `not_found`, `too_large` or `malformed`, naming file
+// and line.
+Result<boost::json::value> read_config_file(const std::filesystem::path& path);
+
+// Everything that was read, merged, as one document; drop-ins replace single keys. Fails like the
+// two above.
+Result<boost::json::value> read_config_document(const ConfigSource& source);
+
+// What a schema cannot say of a document, one key against another. Also for a document that the
+// schema refuses; empty when it is good.
+std::vector<ConfigProblem> check_config_together(const boost::json::value& document);
 
 // Turns a checked document into values; `invalid` names the key. `binary_directory` is where
 // rap-worker and rap-mesh-listener are looked for by default.

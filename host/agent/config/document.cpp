@@ -80,20 +80,6 @@ struct Converter {
   }
 };
 
-Result<json::value> read_yaml(const fs::path& path) {
-  auto text = read_text_file(path, kFileBytesMax);
-  if (!text) return fail(std::move(text.error()));
-  Converter converter{path.string()};
-  try {
-    const YAML::Node root = YAML::Load(*text);
-    if (!root || root.IsNull()) return json::value(json::object{});
-    if (!root.IsMap()) return fail(Errc::malformed, path.string() + ": want keys and values");
-    return converter.convert(root, 0);
-  } catch (const YAML::Exception& error) {  // the library's only way to say it
-    return converter.at(error.mark, error.msg);
-  }
-}
-
 void merge(json::object& into, const json::object& from) {
   for (const auto& member : from) {
     json::value* old = into.if_contains(member.key());
@@ -107,28 +93,41 @@ void merge(json::object& into, const json::object& from) {
 
 }  // namespace
 
-Result<json::value> read_config_document(const ConfigSource& source, std::vector<fs::path>* files) {
-  json::value document(json::object{});
-  auto main_file = read_yaml(source.file);
-  if (main_file) {
-    document = std::move(*main_file);
-    if (files != nullptr) files->push_back(source.file);
-  } else if (main_file.error().code != Errc::not_found || source.file_required) {
-    return main_file;
+Result<json::value> read_config_file(const fs::path& path) {
+  auto text = read_text_file(path, kFileBytesMax);
+  if (!text) return fail(std::move(text.error()));
+  Converter converter{path.string()};
+  try {
+    const YAML::Node root = YAML::Load(*text);
+    if (!root || root.IsNull()) return json::value(json::object{});
+    if (!root.IsMap()) return fail(Errc::malformed, path.string() + ": want keys and values");
+    return converter.convert(root, 0);
+  } catch (const YAML::Exception& error) {  // the library's only way to say it
+    return converter.at(error.mark, error.msg);
   }
+}
 
-  std::vector<fs::path> drop_ins;
+Result<std::vector<fs::path>> config_files(const ConfigSource& source) {
+  std::vector<fs::path> out;
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(source.file.parent_path() / "agent.d", ec)) {
-    if (entry.path().extension() == ".yaml") drop_ins.push_back(entry.path());
+    if (entry.path().extension() == ".yaml") out.push_back(entry.path());
   }
-  if (drop_ins.size() > kDropInsMax) return fail(Errc::too_large, "agent.d: more than 64 files");
-  std::sort(drop_ins.begin(), drop_ins.end());
-  for (const fs::path& path : drop_ins) {
-    auto part = read_yaml(path);
+  if (out.size() > kDropInsMax) return fail(Errc::too_large, "agent.d: more than 64 files");
+  std::sort(out.begin(), out.end());
+  const bool there = fs::symlink_status(source.file, ec).type() != fs::file_type::not_found;
+  if (there || source.file_required) out.insert(out.begin(), source.file);
+  return out;
+}
+
+Result<json::value> read_config_document(const ConfigSource& source) {
+  auto files = config_files(source);
+  if (!files) return fail(std::move(files.error()));
+  json::value document(json::object{});
+  for (const fs::path& path : *files) {
+    auto part = read_config_file(path);
     if (!part) return part;
     merge(document.get_object(), part->get_object());
-    if (files != nullptr) files->push_back(path);
   }
   return document;
 }

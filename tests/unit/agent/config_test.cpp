@@ -133,6 +133,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Hostile{"log_level: loud\n", "/log_level: want one of debug info warn error"},
                     Hostile{"heartbeat: {min_interval_ms: 9000, max_interval_ms: 8000}\n",
                             "/heartbeat/min_interval_ms"},
+                    Hostile{"mesh: {listen: \"127.0.0.1:65536\"}\n",
+                            "/mesh/listen: want text like 0.0.0.0:7444"},
                     Hostile{"? [a, b]\n: c\n", "a key must be text"},
                     Hostile{"run_dir: /a/very/long/run/directory/that/leaves/no/room/for/the/"
                             "name/of/a/socket/in/it\n",

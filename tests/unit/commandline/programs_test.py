@@ -299,14 +299,39 @@ class ConfigValidate(unittest.TestCase):
             done = run("rap-node-agent", "config", "validate", file)
             self.assertEqual(done.returncode, 1)
             self.assertIn(str(file), done.stderr)
-            file.write_text("node_name: n\n")
+            file.write_text(f"state_dir: {folder}/state\n")
             drop_in = pathlib.Path(folder, "agent.d", "10.yaml")
             drop_in.parent.mkdir()
             drop_in.write_text("log_level: warn\n")
             done = run("rap-node-agent", "config", "validate", file)
             self.assertEqual((done.returncode, done.stdout), (0, f"valid: {file}\nvalid: {drop_in}\n"))
             answer = json.loads(run("rap-node-agent", "config", "validate", file, "-o", "json").stdout)
+            missing = answer.pop("missing_to_run")
             self.assertEqual(answer, {"valid": True, "files": [str(file), str(drop_in)], "problems": []})
+            self.assertEqual(done.stderr, missing + "\n")
+            self.assertIn(f"this host is not enrolled ({folder}/state/identity.json does not exist)", missing)
+            self.assertIn("enroll --server URL --token-file", missing)
+
+    def test_names_everything_that_is_wrong_with_its_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file, drop_in = pathlib.Path(folder, "agent.yaml"), pathlib.Path(folder, "agent.d", "10.yaml")
+            drop_in.parent.mkdir()
+            file.write_text("server: x\nmesh: {listen: '127.0.0.1:99999', listne: 1}\n"
+                            "heartbeat: {min_interval_ms: 60000}\n")
+            drop_in.write_text("limits: {sessions_max: 0}\nheartbeat: {max_interval_ms: 1000}\n")
+            done = run("rap-node-agent", "config", "validate", file)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            lines = done.stderr.splitlines()
+            self.assertEqual(sorted(line.replace(f"{file}: ", "").replace(f"{drop_in}: ", "").partition(": ")[0]
+                                    for line in lines),
+                             ["/heartbeat/min_interval_ms", "/limits/sessions_max", "/mesh/listen", "/mesh/listne",
+                              "/server"])
+            self.assertTrue(all(line.startswith(f"{file}: ") for line in lines[:3]), lines)
+            self.assertTrue(lines[3].startswith(f"{drop_in}: "), lines)
+            drop_in.write_text("a: [\n")
+            done = run("rap-node-agent", "config", "validate", file)  # the others are named all the same
+            self.assertIn(f"{drop_in}:", done.stderr)
+            self.assertIn(f"{file}: /server: ", done.stderr)
 
     @unittest.skipIf(pathlib.Path("/etc/rap").exists(), "this host is a node")
     def test_without_a_file_it_says_which_one_is_missing(self):
