@@ -234,14 +234,15 @@ class Platform:
         wait_until(self._control_ready, "the control plane", self.control.log)
 
     def write_env(self):
-        pages = self.folder / "man" / "man1"  # where man looks below an entry of MANPATH
-        pages.mkdir(parents=True, exist_ok=True)
-        for page in (ROOT / "docs" / "man").glob("*.1"):
-            (pages / page.name).unlink(missing_ok=True)
-            (pages / page.name).symlink_to(page)
+        pages = self.folder / "man"
+        for page in (ROOT / "docs" / "man").iterdir():
+            section = pages / f"man{page.suffix[1:]}"  # where man looks below an entry of MANPATH
+            section.mkdir(parents=True, exist_ok=True)
+            (section / page.name).unlink(missing_ok=True)
+            (section / page.name).symlink_to(page)
         lines = [f'export PATH="{self.bin}:$PATH"', f'export RAP_CONFIG_DIR="{self.rapctl_dir}"',
                  # The colon at the end of an otherwise empty MANPATH keeps the system's pages.
-                 f'export MANPATH="{pages.parent}:${{MANPATH:-}}"']
+                 f'export MANPATH="{pages}:${{MANPATH:-}}"']
         (self.folder / "env").write_text("\n".join(lines) + "\n")
 
     def stop(self):

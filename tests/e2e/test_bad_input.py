@@ -256,7 +256,8 @@ class CommandLines(EndToEnd):
         done = subprocess.run(["bash", "-c", f'unset MANPATH; . {lines}; . {lines}; echo "$MANPATH"'],
                               capture_output=True, text=True)
         first, *rest = done.stdout.strip("\n").split(":")
-        self.assertTrue((pathlib.Path(first) / "man1" / "rapctl.1").exists())
+        for page in ("man1/rapctl.1", "man8/rap-node-agent.8", "man8/rap-control-plane.8"):
+            self.assertTrue((pathlib.Path(first) / page).exists(), page)
         self.assertEqual(rest[-1], "", "the system's own pages are still found")
 
 

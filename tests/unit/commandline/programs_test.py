@@ -187,9 +187,10 @@ class ExitStatus(unittest.TestCase):
 
 class Manuals(unittest.TestCase):
     def test_they_are_well_formed_and_name_every_command(self):
-        for program in ("rapctl", "rap-sign", "rap-plugin-check"):
+        for program, section in (("rapctl", 1), ("rap-sign", 1), ("rap-plugin-check", 1), ("rap-node-agent", 8),
+                                 ("rap-control-plane", 8)):
             with self.subTest(program=program):
-                page = MAN / f"{program}.1"
+                page = MAN / f"{program}.{section}"
                 text = page.read_text().replace("\\-", "-")
                 self.assertIn(f'"RAP {os.environ["RAP_VERSION"]}"', text.splitlines()[0])
                 self.assertIn(".SH EXIT STATUS", text)
