@@ -74,7 +74,8 @@ class Releases(EndToEnd):
         bad[len(bad) // 2] ^= 0x10
         self.replace(artifact, bytes(bad))
         assignment = self.assign(policy={"product": story.PRODUCT, "version": version})
-        self.assertDegraded(assignment, r"hash|sha256|mismatch|length")
+        said = self.assertDegraded(assignment, r"hash|sha256|mismatch|length")["detail"]
+        self.assertEqual(said.count(f"rel/{story.PRODUCT}/{version}/"), 1, said)
         self.assertAudited("node.artifact_refused", f"{story.PRODUCT} {version}")
         self.assertSessionsGoOn()
         self.replace(artifact, good)

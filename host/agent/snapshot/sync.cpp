@@ -46,6 +46,13 @@ std::optional<ListedTarget> listed_of(const std::optional<Found>& found) {
   return found->listed;
 }
 
+// Most of what can go wrong names the target already.
+Error download_failure(Error error, const std::string& target) {
+  const bool named = error.detail.starts_with(target + ":");
+  error.detail = "download of " + (named ? "" : target + ": ") + error.detail;
+  return error;
+}
+
 class Sync {
  public:
   Sync(const SyncInput& input, TufFetcher& fetcher)
@@ -303,7 +310,7 @@ class Sync {
     auto agreed = agree(director, release, path, epoch_floor);
     if (!agreed) return fail(std::move(agreed.error()));
     auto text = release.fetch_bytes(agreed->info, loader::kManifestBytesMax);
-    if (!text) return fail(text.error(), path);
+    if (!text) return fail(download_failure(text.error(), path));
     auto out = release_from_manifest(std::string(as_text(*text)), agreed->listed);
     if (!out) return out;
 
@@ -320,7 +327,7 @@ class Sync {
         return release.download_to(artifact->info, to);
       };
       if (Status added = store_.add(out->artifact_sha256, download); !added) {
-        return fail(added.error(), "download of " + variant->target);
+        return fail(download_failure(added.error(), variant->target));
       }
     }
     auto& reached = floor_.security_epochs[key.first];
