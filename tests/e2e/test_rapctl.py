@@ -84,6 +84,24 @@ class Words(EndToEnd):
             story.wait_state(self.platform, refused, "failed")
             self.assertIn("which is its limit", self.api.get(f"/v1/sessions/{refused}")["detail"])
 
+    def test_a_pipe_into_the_examples_ends(self):
+        """What the plugin guide tells people to write: the end of the pipe is the end of the session."""
+        slug = "echo-" + secrets.token_hex(3)
+        organization = self.api.post("/v1/organizations", {"name": "Echo", "slug": slug})["id"]
+        rapctl = self.platform.rapctl_json
+        rapctl("membership", "add", "owner", "--organization", slug)
+        self.platform.publish("plugin.rap.example", "1.0.0", self.platform.plugins / "echo.so", 1)
+        role = self.platform.node.assign("echo-worker", organization, policy={"product": "plugin.rap.example"})
+        self.addCleanup(self.api.delete, f"/v1/role-assignments/{role}")
+        self.platform.node.wait_workload(role, story.RUNNING)
+        resource = rapctl("resource", "create", "--name", slug, "--organization", slug, "--cluster", self.platform.cluster_id,
+                          "--protocol", "echo", "--target", "127.0.0.1:1")["id"]
+        self.addCleanup(self.api.delete, f"/v1/resources/{resource}")
+        done = subprocess.run([self.platform.bin / "rapctl", "session", "open", "--resource", slug], input="last words\n",
+                              capture_output=True, text=True, timeout=PATIENCE_S, env=self.platform.env())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("last words", done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()
