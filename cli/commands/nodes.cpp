@@ -1,3 +1,4 @@
+#include <iostream>
 #include <map>
 #include <memory>
 
@@ -146,6 +147,18 @@ json::object assignment_policy(const Options& o) {
   return out;
 }
 
+// What to say of a wish for a version that is not there (it may come later); or nothing.
+std::string unlisted(Cli& cli, const json::object& policy) {
+  const std::string version = text_at(policy, "version"), product = text_at(policy, "product");
+  if (version == "-") return {};
+  for (const json::value& release : cli.api().list("/v1/releases")) {
+    if (text_at(release, "version") != version || text_at(release, "listed") != "yes") continue;
+    if (product == "-" || text_at(release, "product") == product) return {};
+  }
+  return "Version Storage lists no " + (product == "-" ? "release" : product) + " " + version +
+         ": the role is degraded until it does (rapctl release list, rapctl release sync)";
+}
+
 void add_role(CLI::App& app, Cli& cli) {
   CLI::App& role = add_command(app, "role", "What nodes may do");
   role.require_subcommand(1);
@@ -175,10 +188,12 @@ void add_role(CLI::App& app, Cli& cli) {
     json::object body{{"node_id", cli.node(o->node)}, {"role", o->role}};
     if (!o->organization.empty()) body["organization_id"] = cli.organization(o->organization);
     json::object policy = assignment_policy(*o);
+    const std::string remark = unlisted(cli, policy);
     if (!policy.empty()) body["policy"] = std::move(policy);
     const json::value made =
         cli.api().post("/v1/clusters/" + cli.cluster(o->cluster) + "/role-assignments", body);
     cli.done("assigned " + o->role + " to " + o->node + " (" + text_at(made, "id") + ")", made);
+    if (!remark.empty()) std::cerr << "rapctl: " << printable_lines(remark) << "\n";
   });
   CLI::App& list = add_command(role, "list", "List role assignments");
   add_cluster_option(list, o->cluster);

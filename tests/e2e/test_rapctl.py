@@ -42,6 +42,21 @@ class Words(EndToEnd):
         self.addCleanup(self.api.delete, f"/v1/role-assignments/{made['id']}")
         self.assertEqual(made["policy"], {"product": "plugin.acme.x", "version": "9.9.9", "config": {"a": 1}})
 
+    def test_a_version_that_is_not_there_is_remarked(self):
+        slug = "later-" + secrets.token_hex(3)
+        self.api.post("/v1/organizations", {"name": "Later", "slug": slug})
+        words = ("role", "assign", "ssh-worker", "--cluster", self.platform.cluster_id, "--node",
+                 self.platform.node.name, "--organization", slug)
+        listed = next(r["version"] for r in self.api.get("/v1/releases")["items"] if r["product"] == "plugin.rap.ssh")
+        for version, remark in (("9.9.9", "Version Storage lists no plugin.rap.ssh 9.9.9"), (listed, "")):
+            done = subprocess.run([self.platform.bin / "rapctl", *words, "--product", "plugin.rap.ssh", "--version", version,
+                                   "-o", "json"], capture_output=True, text=True, timeout=PATIENCE_S,
+                                  stdin=subprocess.DEVNULL, env=self.platform.env())
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.api.delete(f"/v1/role-assignments/{json.loads(done.stdout)['id']}")
+            self.assertIn(remark, done.stderr)
+            self.assertEqual(bool(done.stderr), bool(remark), done.stderr)
+
     def test_options_that_the_plugin_does_not_take_are_named_by_it(self):
         demo = self.platform.rapctl_json("resource", "show", "demo-ssh")
         made = self.api.post(f"/v1/organizations/{demo['organization_id']}/resources", {
