@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "cli/cli.hpp"
+#include "cli/event_who.hpp"
 
 namespace rap::cli {
 namespace {
@@ -17,7 +18,7 @@ const std::vector<Column> kReleaseColumns = {{"PRODUCT", "product"},
                                              {"SYNCED", "synced_at"},
                                              {"ID", "id"}};
 const std::vector<Column> kEventColumns = {
-    {"AT", "at"}, {"KIND", "kind"}, {"WHO", "actor.name"}, {"SUBJECT", "subject"}, {"SEQ", "seq"}};
+    {"AT", "at"}, {"KIND", "kind"}, {"WHO", "who"}, {"SUBJECT", "subject"}, {"SEQ", "seq"}};
 // Of several chains, whose numbers have nothing to do with each other.
 const std::vector<Column> kOrganizationEventColumns(kEventColumns.begin(), kEventColumns.end() - 1);
 
@@ -61,14 +62,18 @@ void add_audit(CLI::App& app, Cli& cli) {
                                "  rapctl audit list --organization acme --limit 1000 -o json\n"
                                "Events of a cluster are numbered without gaps. Those of an "
                                "organization lie in the\nchains of its clusters and of the "
-                               "platform: they come by the time they were noted.\n");
+                               "platform: they come by the time they were noted.\n"
+                               "What a node tells of a person is shown as NAME via node NODE.\n");
   list.add_option("--cluster", o->cluster, "Events of a cluster; not needed when there is one");
   list.add_option("--organization", o->organization, "Events of an organization instead");
   list.add_option("--limit", o->limit, "How many, 200 unless given, at most 10000")
       ->check(CLI::Range(std::size_t{1}, kListItemsMax));
   list.callback([&cli, o] {
     const auto events = [&](const std::string& path) {
-      return cli.api().list(path + "/audit-events?order=newest", o->limit);
+      json::array out = cli.api().list(path + "/audit-events?order=newest", o->limit);
+      if (cli.output == "json") return out;
+      for (json::value& event : out) event.as_object()["who"] = who_of(event);
+      return out;
     };
     if (!o->organization.empty()) {
       cli.list(events("/v1/organizations/" + cli.organization(o->organization)),

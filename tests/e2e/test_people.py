@@ -54,3 +54,5 @@ class PeopleLeave(EndToEnd):
         self.assertLess(first("opened"), first("attached"))
         self.assertLess(first("attached"), first("taken_over"))
         self.assertIn("session.view_left", dict(kinds))
+        table = self.platform.rapctl("audit", "list", "--cluster", self.platform.cluster_id)
+        self.assertIn(f"session.taken_over\tGerda Guest via node {self.platform.node.name}\t{session}\t", table)
