@@ -81,11 +81,13 @@ int report(Cli& cli, const std::string& session, const SessionEnd& end) {
           (end.from.empty() ? "" : " at " + printable(end.from)) +
           "\n  take it back with: rapctl session attach " + session);
       return static_cast<int>(Exit::taken_over);
-    case SessionEnd::How::output_closed:  // the session is there all the same, and nobody knows
+    case SessionEnd::How::output_closed:
     case SessionEnd::How::lost: {
       const LastWords last = words_about(session, end.detail, ask_fate(cli.api(), session));
       say(last.text);
-      return last.status;
+      // Something of it is missing, even if it has ended well meanwhile.
+      const bool incomplete = end.how == SessionEnd::How::output_closed && last.status == 0;
+      return incomplete ? static_cast<int>(Exit::stream_lost) : last.status;
     }
     case SessionEnd::How::refused:
       say("session " + session + ": " + printable(end.detail));

@@ -35,9 +35,9 @@ using net::Task;
 // Requests under way get this long when the server stops; long polls are simply cut.
 constexpr net::milliseconds kDrainGrace{3000};
 constexpr net::milliseconds kMaintenancePause{2000};
-// A round that comes so late says that this process, or its database, stood still: heartbeats
-// could not be heard meanwhile.
-constexpr std::chrono::seconds kStoodStill{6};
+// A wake-up so late, or a round so long, says that this process, or its database, stood still:
+// heartbeats could not be heard meanwhile. A round of a busy server takes a second or two.
+constexpr std::chrono::seconds kLateWakeUp{4}, kLongRound{10};
 // Clusters whose mesh is looked at in one round of maintenance; the others have their turn next.
 constexpr int kMeshRounds = 50;
 constexpr std::chrono::hours kCertificateLookEvery{24};
@@ -197,9 +197,16 @@ struct Server::Impl {
     const std::chrono::hours kept{24 * config.retention.sessions_days};
     SystemTime looked = clock.now() - kCertificateLookEvery;
     for (;;) {
+      const SystemTime asleep = clock.now();
       co_await net::sleep_for(kMaintenancePause);
       const SystemTime now = clock.now();
-      if (now - last_round > kStoodStill) listening_since = now;
+      const bool late = now - asleep > kMaintenancePause + kLateWakeUp;
+      if (late || asleep - last_round > kLongRound) {
+        listening_since = now;
+        log::warn("this server stood still; for a while no node is said to be silent",
+                  {{"seconds",
+                    std::chrono::duration_cast<std::chrono::seconds>(now - last_round).count()}});
+      }
       last_round = now;
       const bool daily = now - looked >= kCertificateLookEvery;
       if (daily) {

@@ -242,7 +242,7 @@ std::vector<Shape> make_shapes() {
         {"carry_expires_at", "time"},
         {"lease", "string"},
         {"cluster_ca_pem", "string"}}},
-      // `lease` and `node` are the single hop: they go with the nodes' listener.
+      // `mesh`, or the single hop: that goes with the nodes' listener.
       {"SessionAccess",
        {{"session", "Session"},
         {"lease", "string", kWithListener},

@@ -20,7 +20,8 @@ namespace {
 constexpr const char* kService = R"sql(
   select s.id, s.organization_id from mesh_services s
   where s.cluster_id = $1 and s.node_id = $2 and s.organization_id = $3
-    and exists (select from mesh_keys k where k.service_id = s.id and k.not_after > $4)
+    and exists (select from mesh_keys k where k.cluster_id = s.cluster_id and k.node_id = s.node_id
+                  and k.service_id = s.id and k.not_after > $4)
     and exists (select from mesh_reports r where r.node_id = s.node_id and r.received_at > $5)
 )sql";
 constexpr const char* kServiceById = R"sql(

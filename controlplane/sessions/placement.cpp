@@ -26,7 +26,8 @@ constexpr const char* kBest = R"sql(
            case when m.membership_status <> 'active' then 4
                 when h.received_at is null or h.received_at <= $4 then 3
                 when h.mesh_endpoint = '' and not exists (
-                  select from mesh_services s join mesh_keys k on k.service_id = s.id
+                  select from mesh_services s join mesh_keys k
+                    on k.cluster_id = s.cluster_id and k.node_id = s.node_id and k.service_id = s.id
                   join mesh_reports r on r.node_id = s.node_id
                   where s.cluster_id = a.cluster_id and s.node_id = a.node_id
                     and s.organization_id = $3 and k.not_after > $5 and r.received_at > $6) then 2
@@ -93,26 +94,25 @@ boost::json::object grant_access(const Call& call, Tx& tx, const LeaseRequest& r
   claims.verb = request.verb;
   claims.mode = request.mode;
   claims.client_certificate_sha256 = request.client_certificate;
-  const Secret seed = keys->lease.seed();
-  const std::string lease = require(fabric::mint_lease(claims, seed.bytes()));
   boost::json::object out;
+  if (auto mesh = mesh_access(call, tx, request, claims)) {
+    out["mesh"] = std::move(*mesh);
+    return out;
+  }
+  // The single hop, which tells where the node is: only where there is no other way.
   const Rows rows = tx.query(kEndpoint, {request.node_id});
   const std::string endpoint = rows.empty() ? "" : rows[0].text("mesh_endpoint");
-  if (!endpoint.empty()) {
-    boost::json::object where;
-    where["endpoint"] = endpoint;
-    where["spiffe_id"] = node.spiffe();
-    where["cluster_ca_pem"] = keys->ca.certificate_pem();
-    out["lease"] = lease;
-    out["node"] = std::move(where);
-  }
-  if (auto mesh = mesh_access(call, tx, request, std::move(claims))) {
-    out["mesh"] = std::move(*mesh);
-  }
-  if (out.empty()) {
+  if (endpoint.empty()) {
     refuse(Errc::unavailable,
            "the node does not say where it can be reached, and no entry of the cluster answers");
   }
+  const Secret seed = keys->lease.seed();
+  out["lease"] = require(fabric::mint_lease(claims, seed.bytes()));
+  boost::json::object where;
+  where["endpoint"] = endpoint;
+  where["spiffe_id"] = node.spiffe();
+  where["cluster_ca_pem"] = keys->ca.certificate_pem();
+  out["node"] = std::move(where);
   return out;
 }
 

@@ -23,7 +23,8 @@ constexpr const char* kFind = R"sql(
 )sql";
 constexpr const char* kUpsert = R"sql(
   insert into memberships (id, organization_id, user_id, role) values ($1, $2, $3, $4)
-  on conflict (organization_id, user_id) do update set role = excluded.role
+  on conflict (organization_id, user_id)
+  do update set role = case when $5 then excluded.role else memberships.role end
 )sql";
 constexpr const char* kList = R"sql(
   select m.id, m.organization_id, m.user_id, m.role, m.created_at, u.login, u.display_name
@@ -71,9 +72,12 @@ std::optional<UserId> meant(const Call& call, Tx& tx) {
 Reply add(const Call& call, Tx& tx, const OrganizationId& organization, const UserId& user) {
   const Rows before = tx.query(kFind, {organization, user});
   const std::string was = before.empty() ? "" : before[0].text("role");
-  const std::string role = call.text_or_none("role").value_or(was.empty() ? "member" : was);
-  tx.query(kUpsert, {MembershipId::fresh(), organization, user, role});
+  const auto named = call.text_or_none("role");
+  // Somebody else may have added them since.
+  tx.query(kUpsert, {MembershipId::fresh(), organization, user, named.value_or("member"),
+                     named.has_value()});
   const Rows rows = tx.query(kGet, {organization, user});
+  const std::string role = rows[0].text("role");
   if (before.empty()) may_attach_again(tx, user, {organization.str()});
   boost::json::object answer = to_json(rows[0]);
   if (!was.empty() && was != role) answer["previous_role"] = was;

@@ -182,6 +182,11 @@ Task<MeshServer::Way> MeshServer::open_way(const WantedPath& wanted, MeshRequest
   std::optional<Error> last;
   for (;;) {
     const RouteView view = host_.routes();
+    // People come as soon as the port is open, and after a restart all at once.
+    if (view.directory == nullptr) {
+      out.failure = Error{Errc::unavailable, "the entry does not know the mesh yet"};
+      co_return out;
+    }
     const auto path = picker.next(view, host_.now(), host_.route_cache());
     if (!path) {
       out.failure = last ? told_to_client(*last) : path.error();

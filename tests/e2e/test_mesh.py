@@ -73,7 +73,10 @@ class Mesh(EndToEnd):
     def directory(self):
         """The peer directory as this node keeps it, once it knows where it is reached and what it serves."""
         for file in (self.node.folder / "state" / "directories").glob("*"):
-            told = json.loads(file.read_text())
+            try:
+                told = json.loads(file.read_text())
+            except FileNotFoundError:
+                continue  # a newer one came
             own = next(n for n in told["nodes"] if n["node_id"] == self.node.id)
             if own.get("endpoints") == [self.endpoint] and "entry-node" in own["roles"] and told["services"]:
                 return told

@@ -182,6 +182,9 @@ net::Task<void> Zygote::run(std::shared_ptr<Zygote> self) {
     Status up = co_await z.bring_up();
     if (up) {
       z.ready_.set();
+      // What has changed while it was equipped.
+      z.context_.tasks.spawn("documents", resend_documents(self));
+      z.context_.tasks.spawn("identities", resend_identities(self));
       z.show_health();
       z.joined_wake_.set();
       z.tell_joined();

@@ -10,6 +10,7 @@ import pathlib
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -378,6 +379,19 @@ class People(PlaneTest):
         self.assertEqual(self.owner.post(path, {"user_id": user})["role"], "member")
         member = self.owner.items(path)[-1]["id"]
         self.assertEqual(rapctl("remove", member), f"removed {member}\n")
+
+    def test_who_becomes_admin_meanwhile_stays_one(self):
+        organization = self.organization()
+        login, user, _ = self.account()
+        made = []
+        adds = threading.Thread(target=lambda: made.append(
+            self.owner.post(f"/v1/organizations/{organization}/memberships", {"login": login})))
+        with self.plane.transaction("insert into memberships (id, organization_id, user_id, role) values "
+                                    f"('mem_{'0' * 26}', '{organization}', '{user}', 'admin')"):
+            adds.start()
+            wait_until(self.plane.waits_for_a_lock, "it waits for the other one")
+        adds.join()
+        self.assertEqual(made[0]["role"], "admin")
 
     def test_an_admin_without_a_cluster_is_told_which_audit_log_is_theirs(self):
         organization = self.organization()

@@ -315,6 +315,22 @@ TEST_F(MeshNodeTest, AfterARestartItFindsItsPeersWithoutWaitingToBeTold) {
   EXPECT_TRUE(wait_for([&] { return all_linked(); }));
 }
 
+TEST_F(MeshNodeTest, WhoComesBeforeTheFirstDirectoryIsTurnedAwayForNow) {
+  ASSERT_TRUE(wait_for([&] { return all_linked(); }));
+  test::run_task(world.io, end(at(1)));
+  make(at(1));
+  MeshSessionOptions options = world.session();
+  options.entries = {at(1).port->local_address().text()};
+  const auto refused = test::run_task(
+      world.io, open_mesh_session(std::move(options), world.clock, world.resume_clock));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unavailable) << refused.error().text();
+  ASSERT_TRUE(at(1).node->set_directory(directory_for(1, {})));
+  at(1).node->start();
+  ASSERT_TRUE(wait_for([&] { return all_linked(); }));
+  EXPECT_TRUE(open());
+}
+
 TEST_F(MeshNodeTest, RefusesWhatIsNotForItAndKeepsWhatItHas) {
   MeshNode& node = *at(1).node;
   const auto code = [&](const std::string& text) { return node.set_directory(text).error().code; };
