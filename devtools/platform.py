@@ -18,7 +18,6 @@ from devtools.redis import Redis
 from devtools.sshd import Sshd
 
 
-
 class Platform:
     address = "127.0.0.1"  # where nodes find the control plane
     libraries = ("plugins/ssh.so",)

@@ -14,6 +14,7 @@
 #include "base/json.hpp"
 #include "base/net/timer.hpp"
 #include "tests/integration/listener/fake_node.hpp"
+#include "tests/support/awake.hpp"
 #include "tests/support/free_port.hpp"
 #include "tests/support/run_task.hpp"
 
@@ -225,8 +226,10 @@ TEST_F(ListenerTest, RunningStreamsDoNotNeedTheAgent) {
 
 TEST_F(ListenerTest, AnswersUnavailableWhenTheAgentStaysAway) {
   node.drop_agent();
+  const test::Awake awake;
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(refusal(node.client_options()).code, Errc::unavailable);
+  EXPECT_LT(awake.elapsed(), 8s);
   // It may come back: see RunningStreamsDoNotNeedTheAgent.
   EXPECT_GT(std::chrono::steady_clock::now() - begin, 4s);
 }
@@ -391,8 +394,10 @@ TEST_F(ListenerTest, SilentConnectionsDelayNobody) {
     silent.push_back(run_task(io, net::connect_tcp(address->host, address->port, kPatience)));
   }
   std::this_thread::sleep_for(1200ms);  // now they count as slow
+  const test::Awake awake;
   Client client;
   const Fd worker = open(client);
+  EXPECT_LT(awake.elapsed(), 5s);  // half of what a silent handshake is given
   EXPECT_LE(status()["connections"].as_int64(), 257);
 }
 

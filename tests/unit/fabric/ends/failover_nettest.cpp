@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/net/timer.hpp"
+#include "tests/support/awake.hpp"
 #include "tests/support/mesh_exchange.hpp"
 #include "tests/support/mesh_world.hpp"
 #include "tests/support/run_task.hpp"
@@ -145,8 +146,10 @@ TEST_F(FailoverTest, ARelayThatOnlyHearsIsLeftAndThePauseIsTold) {
     if (received >= 256 * 1024) relay->tap->lose_sent = true;
     return test::Then::go_on;
   };
+  const test::Awake awake;
   const auto done = test::run_task(world.io, test::exchange(*stream, 1 << 20, lose));
   EXPECT_TRUE(done.same) << done.sent << " " << done.received;
+  EXPECT_LT(awake.elapsed(), std::chrono::seconds(8));
   // The entry may try the silent relay once more before it takes the other: 1.6 s, or nothing told.
   test::run_until(world.io, [&] { return progress.size() != 1; });
   if (!progress.empty()) {
